@@ -1,0 +1,1 @@
+"""Every setting, and nothing but settings."""

@@ -1,0 +1,178 @@
+"""Every setting: its unit, default, range and one sentence."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
+
+
+class Section(BaseModel):
+    """A part of the settings: unknown keys are refused, nothing changes after it was read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class DecodeSettings(Section):
+    """How a source becomes frames."""
+
+    start_s: Seconds = Field(0.0, description="Frames before this time of the source are left out.")
+    end_s: Seconds | None = Field(
+        None, description="Frames at or after this time are left out; null: to the end."
+    )
+    assumed_fps: Annotated[float, Field(gt=0, le=1000)] = Field(
+        25.0,
+        description="Frame rate of a source that has no clock of its own: an image folder, a raw stream.",
+    )
+    frame_px2_max: Annotated[int, Field(ge=1, le=1 << 28)] = Field(
+        8192 * 8192, description="A frame with more pixels is refused before it is decoded."
+    )
+
+
+class EngineSettings(Section):
+    """Which network finds the people, and where it runs."""
+
+    model: Literal["lite", "r50"] = Field("lite", description="Architecture.")
+    weights: str = Field("auto", description="auto: what belongs to the model; else a file's path.")
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = Field(
+        "auto", description="auto: cuda where there is one, else cpu."
+    )
+    backend: Literal["auto", "eager", "openvino", "inductor", "tensorrt"] = Field(
+        "auto", description="What runs the network's parts."
+    )
+    mode: Literal["exact", "fast"] = Field(
+        "exact", description="exact: torchvision's results; fast: less work."
+    )
+    score_min: Share = Field(0.05, description="People scored below this are dropped before their keypoints.")
+    people_max: Annotated[int, Field(ge=1, le=100)] | None = Field(
+        None,
+        description="At most so many people a frame, best first; null: the model's own (lite 30, r50 100).",
+    )
+    threads: Annotated[int, Field(ge=0, le=256)] = Field(0, description="CPU threads; 0: one a core.")
+
+
+class InferSettings(Section):
+    """How frames are gathered into batches."""
+
+    batch_max: Annotated[int, Field(ge=1, le=64)] | None = Field(
+        None, description="Frames in one batch at most; null: 1 on a CPU, 8 on a GPU."
+    )
+    delay_ms_max: Annotated[float, Field(ge=0, le=1000)] = Field(
+        0.0, description="A live frame waits at most so long for others to share its batch."
+    )
+
+
+class NmsSettings(Section):
+    """When two poses of a frame are one person."""
+
+    oks_max: Share = Field(
+        0.65, description="Of two poses more alike than this, the lower scored is dropped."
+    )
+
+
+class TrackSettings(Section):
+    """How one person is followed from frame to frame."""
+
+    score_high: Share = Field(0.5, description="A pose scored at or above this may start a track.")
+    score_low: Share = Field(0.2, description="A pose scored at or above this may continue a track.")
+    match_min: Share = Field(0.25, description="A pose joins a track only at or above this similarity.")
+    confirm_s: Seconds = Field(0.08, description="A person is shown after being followed for so long.")
+    lost_after_s: Seconds = Field(1.0, description="A track unseen for longer than this has ended.")
+
+    @model_validator(mode="after")
+    def _low_below_high(self) -> TrackSettings:
+        if self.score_low > self.score_high:
+            raise ValueError(f"score_low is {self.score_low}; it must not pass score_high, {self.score_high}")
+        return self
+
+
+class SmoothSettings(Section):
+    """How keypoints are steadied."""
+
+    method: Literal["ema", "one-euro", "none"] = Field("ema", description="none: keypoints as detected.")
+    tau_s: Seconds = Field(0.08, description="Time constant of the moving average; 0 switches it off.")
+    jump_share: Annotated[float, Field(gt=0, le=10)] = Field(
+        0.35, description="A keypoint that moves further than this share of the person's size starts anew."
+    )
+
+
+class RenderSettings(Section):
+    """What is drawn on a frame."""
+
+    kpt_thr: Share = Field(0.3, description="Keypoints less sure than this are not drawn.")
+    labels: bool = Field(True, description="Write each person's id and score.")
+    trail_s: Seconds = Field(0.0, description="Draw where each person was in the last seconds; 0: no trails.")
+    hud: bool = Field(True, description="A small line with frames a second, age and people.")
+
+
+class VideoSettings(Section):
+    """How the overlay video is written."""
+
+    save: bool = Field(True, description="Write overlay.mp4.")
+    crf: Annotated[int, Field(ge=0, le=51)] | None = Field(
+        None, description="x264 quality, smaller is better and larger; null: sized near the source."
+    )
+    preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow"] = Field(
+        "veryfast", description="x264 preset: time against size."
+    )
+    audio: bool = Field(True, description="Keep the source's sound.")
+
+
+class RecordsSettings(Section):
+    """How the keypoint records are written."""
+
+    save: bool = Field(True, description="Write keypoints.jsonl.")
+
+
+StageName = Literal["decode", "infer", "nms", "track", "render", "sinks"]
+
+
+class RuntimeSettings(Section):
+    """How stages are grouped, joined and watched."""
+
+    transport: Literal["ipc", "inproc"] = Field(
+        "ipc", description="ipc: each group is a process; inproc: all groups are threads of one process."
+    )
+    groups: tuple[tuple[StageName, ...], ...] = Field(
+        (("decode",), ("infer",), ("nms", "track"), ("render", "sinks")),
+        description="Which stages share a process or thread, in order.",
+    )
+    decoders: Annotated[int, Field(ge=1, le=64)] = Field(1, description="Files decoded side by side.")
+    slots: Annotated[int, Field(ge=2, le=256)] = Field(
+        8, description="Frames of one decoder that may be under way at once: bounds memory and age."
+    )
+    hang_after_s: Annotated[float, Field(gt=0, le=3600)] = Field(
+        120.0, description="A stage that gives no sign of life for so long is taken for hung."
+    )
+
+    @model_validator(mode="after")
+    def _groups_are_the_pipeline(self) -> RuntimeSettings:
+        flat = [stage for group in self.groups for stage in group]
+        if flat != ["decode", "infer", "nms", "track", "render", "sinks"]:
+            raise ValueError(
+                f"groups list the stages {flat}; "
+                "they must be decode, infer, nms, track, render, sinks in this order, each once"
+            )
+        if not any("render" in group and "sinks" in group for group in self.groups):
+            raise ValueError(
+                "groups part render from sinks; they must share a group, for they share drawn pixels"
+            )
+        return self
+
+
+class Settings(Section):
+    """All settings of a run."""
+
+    decode: DecodeSettings = DecodeSettings()
+    engine: EngineSettings = EngineSettings()
+    infer: InferSettings = InferSettings()
+    nms: NmsSettings = NmsSettings()
+    track: TrackSettings = TrackSettings()
+    smooth: SmoothSettings = SmoothSettings()
+    render: RenderSettings = RenderSettings()
+    video: VideoSettings = VideoSettings()
+    records: RecordsSettings = RecordsSettings()
+    runtime: RuntimeSettings = RuntimeSettings()

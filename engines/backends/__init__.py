@@ -1,0 +1,1 @@
+"""What runs the three compiled parts of the network; one file a backend."""

@@ -1,0 +1,1 @@
+"""Keypoint R-CNN in plain torch; reads no files."""

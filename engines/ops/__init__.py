@@ -1,0 +1,1 @@
+"""Geometry of people and keypoints in plain NumPy."""

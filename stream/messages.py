@@ -1,0 +1,209 @@
+"""The wire: what stages hand to each other, and its bytes.
+
+Letters: N people of a frame, K = 17 keypoints, H x W source pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from engines.ops.people import F, People
+
+WIRE_VERSION = 1
+"""Rises when a message changes; both ends of a socket must agree."""
+
+
+class WireError(ValueError):
+    """Bytes that are not a message of this version."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Where a picture lies in a frame store."""
+
+    store: int
+    """Which decoder's store."""
+    index: int
+    """Which slot of it."""
+    generation: int
+    """How often that slot has been filled: a stale reader notices."""
+
+
+class Pixels:
+    """A picture of this process and, if it lies in a frame store, where."""
+
+    __slots__ = ("array", "slot")
+
+    def __init__(self, array: NDArray[np.uint8], slot: Slot | None = None) -> None:
+        self.array = array
+        """(H, W, 3) RGB, upright; read only for everyone but its maker."""
+        self.slot = slot
+        """None: an ordinary array of this process alone."""
+
+
+class SourceSpec(Struct, frozen=True):
+    """One source of a run."""
+
+    name: str
+    """Unique in the run; names its output folder and its records."""
+    kind: Literal["file", "images"]
+    """images: a folder whose pictures, sorted by name, are the frames."""
+    uri: str
+    """A file's or folder's path."""
+    folder: str = ""
+    """Where this source's outputs go; empty: nowhere."""
+
+
+class Begin(Struct, frozen=True, tag="begin"):
+    """A source was opened."""
+
+    spec: SourceSpec
+    width: int
+    """Pixels of the upright picture."""
+    height: int
+    fps: float
+    """Average frame rate; assumed where the source has no clock."""
+    frames: int | None = None
+    """How many frames are to come; None if unknown. An estimate."""
+    duration_s: float | None = None
+    """Length of what will be read, in seconds; None if unknown."""
+    bit_rate: int | None = None
+    """Bits a second of the source's video; None if unknown."""
+    live: bool = False
+    """A live source drops what is late; any other loses nothing."""
+
+
+class Frame(Struct, frozen=True, tag="frame"):
+    """One picture of a source. (source, epoch, index) is its identity."""
+
+    source: str
+    epoch: int
+    """Rises when the source's clock or size breaks."""
+    index: int
+    """Counts the source's frames from 0; a gap is a loss."""
+    pts_ns: int
+    """When it is shown, from the source's own clock; rises within an epoch."""
+    captured_ns: int
+    """When it was decoded, on this machine's monotonic clock."""
+    wall_ns: int
+    """The same moment since the Unix epoch: a label only."""
+    width: int
+    height: int
+    pixels: Pixels
+    flags: tuple[str, ...] = ()
+    """What was wrong with it, e.g. "damaged"."""
+    dropped: int = 0
+    """Frames lost just before this one."""
+    times_ns: dict[str, int] = {}
+    """Stage -> when it was done with this frame, on the monotonic clock."""
+
+
+class Poses(Struct, frozen=True, tag="poses"):
+    """The people found in a frame, not yet told apart over time."""
+
+    frame: Frame
+    people: People
+
+
+class Tracks(Struct, frozen=True, tag="tracks"):
+    """The people of a frame, each with an identity that lasts."""
+
+    frame: Frame
+    people: People
+    """As detected, in the order of ids."""
+    ids: NDArray[np.int64]
+    """(N,) from 1, never used again within a source."""
+    smooth: F
+    """(N, 17, 2) steadied keypoints, pixels of the upright source frame."""
+
+
+class End(Struct, frozen=True, tag="end"):
+    """A source has ended; nothing of it follows."""
+
+    source: str
+    frames: int
+    """Frames that were given."""
+    damaged: int = 0
+    """Packets or frames that could not be read and were left out."""
+    stopped: bool = False
+    """True if the run was interrupted before the source's end."""
+    problem: str = ""
+    """Why it could not be opened or read on, one line; empty if it ended well."""
+
+
+Message = Begin | Frame | Poses | Tracks | End
+"""All that travels between stages."""
+
+
+def frame_of(message: Message) -> Frame | None:
+    """Give the frame a message speaks of; None for Begin and End."""
+    match message:
+        case Frame():
+            return message
+        case Poses() | Tracks():
+            return message.frame
+        case _:
+            return None
+
+
+Picture = Callable[[Slot, int, int], NDArray[np.uint8]]
+"""From a slot, a height and a width to the (H, W, 3) picture that lies there."""
+
+
+class Wire:
+    """Messages to bytes and back. Of a picture only its place travels."""
+
+    def __init__(self, picture: Picture) -> None:
+        self._picture = picture
+        self._encoder = msgspec.msgpack.Encoder(enc_hook=_to_plain)
+        self._decoder = msgspec.msgpack.Decoder(Message, dec_hook=self._from_plain)
+
+    def to_bytes(self, message: Message) -> bytes:
+        """Give a message's bytes.
+
+        Raises:
+            WireError: its picture lies in no frame store.
+        """
+        return _HEADER + self._encoder.encode(message)
+
+    def from_bytes(self, data: bytes) -> Message:
+        """Give the message back.
+
+        Raises:
+            WireError: the bytes are no message of this version.
+        """
+        if data[: len(_HEADER)] != _HEADER:
+            raise WireError(f"message starts with {data[: len(_HEADER)]!r}; expected {_HEADER!r}")
+        try:
+            return self._decoder.decode(memoryview(data)[len(_HEADER) :])
+        except msgspec.MsgspecError as error:
+            raise WireError(f"not a message of version {WIRE_VERSION}: {error}") from error
+
+    def _from_plain(self, kind: Any, plain: Any) -> Any:
+        if kind is Pixels:
+            slot = Slot(*plain[:3])
+            return Pixels(self._picture(slot, plain[3], plain[4]), slot)
+        dtype = get_args(get_args(kind)[1])[0]
+        shape, raw = plain
+        return np.frombuffer(raw, dtype).reshape(shape)
+
+
+_HEADER = b"ps" + bytes([WIRE_VERSION])
+
+
+def _to_plain(value: Any) -> Any:
+    if isinstance(value, Pixels):
+        if value.slot is None:
+            raise WireError("a picture that lies in no frame store cannot leave its process")
+        slot, (height, width, _) = value.slot, value.array.shape
+        return (slot.store, slot.index, slot.generation, height, width)
+    if isinstance(value, np.ndarray):
+        return (value.shape, np.ascontiguousarray(value).data.cast("B") if value.size else b"")
+    raise WireError(f"a {type(value).__name__} cannot travel")

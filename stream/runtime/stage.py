@@ -1,0 +1,105 @@
+"""The one shape of a stage, and how stages are joined without a queue."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+
+from stream.messages import Message
+
+
+class Stage(ABC):
+    """One step of the pipeline: messages in, messages out.
+
+    It knows its messages and its own settings. Sockets, processes, the wall
+    clock and the other stages are somebody else's business. Every stage but
+    a sink hands on `Begin` and `End`, after all that it held back of that
+    source. A message may be given again in a changed copy, never changed.
+    """
+
+    @abstractmethod
+    def process(self, message: Message) -> Iterable[Message]:
+        """Take one message; give none, one or many."""
+
+    def pause(self) -> Iterable[Message]:
+        """Give what need not be held back: nothing more waits at the moment."""
+        return ()
+
+    def flush(self) -> Iterable[Message]:
+        """Give all that was held back: the input has ended."""
+        return ()
+
+    def close(self) -> None:
+        """Release what was opened. Called once, also after an error."""
+
+
+class Chain(Stage):
+    """Several stages as one, first to last."""
+
+    def __init__(self, stages: Sequence[Stage]) -> None:
+        self.stages = tuple(stages)
+
+    def process(self, message: Message) -> Iterator[Message]:
+        yield from self._from(0, [message])
+
+    def pause(self) -> Iterator[Message]:
+        for at, stage in enumerate(self.stages):
+            yield from self._from(at + 1, stage.pause())
+
+    def flush(self) -> Iterator[Message]:
+        for at, stage in enumerate(self.stages):
+            yield from self._from(at + 1, stage.flush())
+
+    def close(self) -> None:
+        close_all(self.stages)
+
+    def _from(self, at: int, messages: Iterable[Message]) -> Iterator[Message]:
+        if at == len(self.stages):
+            yield from messages
+            return
+        for message in messages:
+            yield from self._from(at + 1, self.stages[at].process(message))
+
+
+class Tee(Stage):
+    """The same messages into several branches; each branch ends in a sink."""
+
+    def __init__(self, branches: Sequence[Stage]) -> None:
+        self.branches = tuple(branches)
+
+    def process(self, message: Message) -> Iterator[Message]:
+        for branch in self.branches:
+            yield from branch.process(message)
+
+    def pause(self) -> Iterator[Message]:
+        for branch in self.branches:
+            yield from branch.pause()
+
+    def flush(self) -> Iterator[Message]:
+        for branch in self.branches:
+            yield from branch.flush()
+
+    def close(self) -> None:
+        close_all(self.branches)
+
+
+def close_all(stages: Iterable[Stage]) -> None:
+    """Close every stage, the last first; the first error is raised after all were tried."""
+    first: BaseException | None = None
+    for stage in reversed(tuple(stages)):
+        try:
+            stage.close()
+        except Exception as error:
+            first = first or error
+    if first is not None:
+        raise first
+
+
+def run_here(messages: Iterable[Message], stage: Stage) -> Iterator[Message]:
+    """Run a stage in this thread, one message at a time, and close it at the end."""
+    try:
+        for message in messages:
+            yield from stage.process(message)
+        yield from stage.flush()
+    finally:
+        stage.close()

@@ -1,0 +1,1 @@
+"""The last stages: each takes results and gives nothing."""
