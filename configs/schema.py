@@ -20,9 +20,7 @@ class DecodeSettings(Section):
     """How a source becomes frames."""
 
     start_s: Seconds = Field(0.0, description="Frames before this time of the source are left out.")
-    end_s: Seconds | None = Field(
-        None, description="Frames at or after this time are left out; null: to the end."
-    )
+    end_s: Seconds | None = Field(None, description="Frames at or after this time are left out; null: to the end.")
     assumed_fps: Annotated[float, Field(gt=0, le=1000)] = Field(
         25.0,
         description="Frame rate of a source that has no clock of its own: an image folder, a raw stream.",
@@ -43,9 +41,7 @@ class EngineSettings(Section):
     backend: Literal["auto", "eager", "openvino", "inductor", "tensorrt"] = Field(
         "auto", description="What runs the network's parts."
     )
-    mode: Literal["exact", "fast"] = Field(
-        "exact", description="exact: torchvision's results; fast: less work."
-    )
+    mode: Literal["exact", "fast"] = Field("exact", description="exact: torchvision's results; fast: less work.")
     score_min: Share = Field(0.05, description="People scored below this are dropped before their keypoints.")
     people_max: Annotated[int, Field(ge=1, le=100)] | None = Field(
         None,
@@ -68,9 +64,7 @@ class InferSettings(Section):
 class NmsSettings(Section):
     """When two poses of a frame are one person."""
 
-    oks_max: Share = Field(
-        0.65, description="Of two poses more alike than this, the lower scored is dropped."
-    )
+    oks_max: Share = Field(0.65, description="Of two poses more alike than this, the lower scored is dropped.")
 
 
 class TrackSettings(Section):
@@ -157,9 +151,7 @@ class RuntimeSettings(Section):
                 "they must be decode, infer, nms, track, render, sinks in this order, each once"
             )
         if not any("render" in group and "sinks" in group for group in self.groups):
-            raise ValueError(
-                "groups part render from sinks; they must share a group, for they share drawn pixels"
-            )
+            raise ValueError("groups part render from sinks; they must share a group, for they share drawn pixels")
         return self
 
 
