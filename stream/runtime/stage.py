@@ -12,10 +12,13 @@ class Stage(ABC):
     """One step of the pipeline: messages in, messages out.
 
     It knows its messages and its own settings. Sockets, processes, the wall
-    clock and the other stages are somebody else's business. Every stage but
-    a sink hands on `Begin` and `End`, after all that it held back of that
-    source. A message may be given again in a changed copy, never changed.
+    clock and the other stages are somebody else's business. `Begin` and `End`
+    of a source pass through every stage, `End` after all that was held back of
+    that source. What a stage was given it never changes; it gives changed copies.
     """
+
+    patience_s: float = 0.0
+    """How long it likes to wait for more before `pause`."""
 
     @abstractmethod
     def process(self, message: Message) -> Iterable[Message]:
@@ -26,7 +29,7 @@ class Stage(ABC):
         return ()
 
     def flush(self) -> Iterable[Message]:
-        """Give all that was held back: the input has ended."""
+        """Give all that was held back and finish what is open: the input has ended."""
         return ()
 
     def close(self) -> None:
@@ -38,6 +41,7 @@ class Chain(Stage):
 
     def __init__(self, stages: Sequence[Stage]) -> None:
         self.stages = tuple(stages)
+        self.patience_s = max((stage.patience_s for stage in self.stages), default=0.0)
 
     def process(self, message: Message) -> Iterator[Message]:
         yield from self._from(0, [message])
@@ -61,23 +65,29 @@ class Chain(Stage):
             yield from self._from(at + 1, self.stages[at].process(message))
 
 
-class Tee(Stage):
-    """The same messages into several branches; each branch ends in a sink."""
+class Sinks(Stage):
+    """Branches side by side: each message goes into every one, then is given as done with.
+
+    What a branch gives is dropped: it ends in a sink.
+    """
 
     def __init__(self, branches: Sequence[Stage]) -> None:
         self.branches = tuple(branches)
 
     def process(self, message: Message) -> Iterator[Message]:
         for branch in self.branches:
-            yield from branch.process(message)
+            _drop(branch.process(message))
+        yield message
 
-    def pause(self) -> Iterator[Message]:
+    def pause(self) -> Iterable[Message]:
         for branch in self.branches:
-            yield from branch.pause()
+            _drop(branch.pause())
+        return ()
 
-    def flush(self) -> Iterator[Message]:
+    def flush(self) -> Iterable[Message]:
         for branch in self.branches:
-            yield from branch.flush()
+            _drop(branch.flush())
+        return ()
 
     def close(self) -> None:
         close_all(self.branches)
@@ -85,7 +95,7 @@ class Tee(Stage):
 
 def close_all(stages: Iterable[Stage]) -> None:
     """Close every stage, the last first; the first error is raised after all were tried."""
-    first: BaseException | None = None
+    first: Exception | None = None
     for stage in reversed(tuple(stages)):
         try:
             stage.close()
@@ -103,3 +113,8 @@ def run_here(messages: Iterable[Message], stage: Stage) -> Iterator[Message]:
         yield from stage.flush()
     finally:
         stage.close()
+
+
+def _drop(messages: Iterable[Message]) -> None:
+    for _ in messages:
+        pass

@@ -1,0 +1,103 @@
+"""Where a group of stages runs: a process of its own or a thread of this one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from stream.runtime.worker import Orders
+
+
+class Host(Protocol):
+    """A running group."""
+
+    def alive(self) -> bool:
+        """Tell whether it still runs."""
+
+    def fate(self) -> str:
+        """Say how it ended, for people; call when it is no longer alive."""
+
+    def dump_stacks(self) -> None:
+        """Let it print where it stands on standard error."""
+
+    def kill(self) -> None:
+        """End it at once, if that can be done."""
+
+    def join(self) -> None:
+        """Wait until it has ended."""
+
+
+class Process:
+    """A group in a process of its own."""
+
+    def __init__(self, orders: Orders, fds: Sequence[int]) -> None:
+        """Start it; `fds` are the file descriptors that it inherits."""
+        self._popen = subprocess.Popen(
+            [sys.executable, "-P", "-m", "stream.runtime.worker"],
+            stdin=subprocess.PIPE,
+            pass_fds=tuple(fds),
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+        assert self._popen.stdin is not None
+        self._popen.stdin.write(msgspec.json.encode(orders))
+        self._popen.stdin.close()
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._popen.pid
+
+    def alive(self) -> bool:
+        """Tell whether it still runs."""
+        return self._popen.poll() is None
+
+    def fate(self) -> str:
+        """Say how it ended."""
+        code = self._popen.poll() or 0
+        return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"left with exit code {code}"
+
+    def dump_stacks(self) -> None:
+        """Let it print its stacks on standard error."""
+        self._popen.send_signal(signal.SIGUSR1)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._popen.kill()
+
+    def join(self) -> None:
+        """Wait until it has ended."""
+        self._popen.wait()
+
+
+class Thread:
+    """A group in a thread of this process. It cannot be killed, only told to end."""
+
+    def __init__(self, name: str, work: Callable[[], None]) -> None:
+        """Start it."""
+        self._thread = threading.Thread(target=work, name=name, daemon=True)
+        self._thread.start()
+
+    def alive(self) -> bool:
+        """Tell whether it still runs."""
+        return self._thread.is_alive()
+
+    def fate(self) -> str:
+        """Say how it ended."""
+        return "left without a word"
+
+    def dump_stacks(self) -> None:
+        """Print nothing: a debugger of this process shows its threads."""
+
+    def kill(self) -> None:
+        """Leave it: it ends with this process."""
+
+    def join(self) -> None:
+        """Wait a moment; a thread that hangs is left behind."""
+        self._thread.join(timeout=1.0)

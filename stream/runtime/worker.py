@@ -1,0 +1,69 @@
+"""A process that runs one group of stages: `python -m stream.runtime.worker`, its orders on standard input."""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import importlib
+import os
+import signal
+import sys
+
+import msgspec
+from msgspec import Struct
+
+from configs.schema import Settings
+from stream.runtime.frame_store import FrameStore
+from stream.runtime.group import run_group
+from stream.runtime.topology import Factory, GroupSpec
+from stream.runtime.transport import new_context
+
+_PR_SET_PDEATHSIG = 1
+
+
+class Orders(Struct, frozen=True):
+    """What a worker is to do."""
+
+    group: GroupSpec
+    settings: str
+    """The settings as JSON."""
+    factory: str
+    """Where stages come from, as module:class."""
+    stores: dict[int, int]
+    """Number of each frame store -> its file descriptor here."""
+    parent: int
+    """Process id of the supervisor."""
+
+
+def main() -> None:
+    """Run the group that standard input describes."""
+    orders = msgspec.json.decode(sys.stdin.buffer.read(), type=Orders)
+    _die_with(orders.parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the supervisor decides
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    faulthandler.register(signal.SIGUSR1, all_threads=True)  # the supervisor asks where a hung stage hangs
+    settings = Settings.model_validate_json(orders.settings)
+    slots = settings.runtime.slots
+    stores = {number: FrameStore(number, fd, slots) for number, fd in orders.stores.items()}
+    context = new_context()
+    run_group(orders.group, settings, load_factory(orders.factory), context, stores)
+    context.term()
+
+
+def load_factory(path: str) -> Factory:
+    """Give the factory that module:class names."""
+    module, _, name = path.partition(":")
+    factory: Factory = getattr(importlib.import_module(module), name)()
+    return factory
+
+
+def _die_with(parent: int) -> None:
+    """Let the kernel kill this process when the supervisor is gone, however it went."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it went before the line above
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

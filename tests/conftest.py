@@ -1,0 +1,38 @@
+"""What every test gets: a check that nothing is left behind."""
+
+from __future__ import annotations
+
+import gc
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+
+def _left() -> dict[str, set[str]]:
+    me = psutil.Process()
+    fds = {}
+    for fd in os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else []:
+        try:
+            fds[fd] = os.readlink(f"/proc/self/fd/{fd}")
+        except OSError:  # the listing's own descriptor
+            continue
+    return {
+        "processes": {f"{child.pid}" for child in me.children(recursive=True)},
+        "socket folders": {str(path) for path in Path(tempfile.gettempdir()).glob("posestream-*")},
+        "frame memory": {f"{fd} {name}" for fd, name in fds.items() if "posestream-frames" in name},
+        "shared memory": {str(path) for path in Path("/dev/shm").glob("*")} if os.path.isdir("/dev/shm") else set(),
+    }
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left() -> Iterator[None]:
+    before = _left()
+    yield
+    gc.collect()
+    after = _left()
+    for what, names in after.items():
+        assert names <= before[what], f"{what} left behind: {sorted(names - before[what])}"

@@ -1,0 +1,177 @@
+"""Stages for tests whose pictures carry their number, so that a lost, repeated or mixed-up frame shows."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+
+from configs.schema import Settings
+from engines.ops.people import People, nobody
+from stream.messages import Begin, End, Frame, Message, Pixels, Poses, SourceSpec, Tracks
+from stream.runtime.stage import Stage
+from stream.runtime.topology import Pipeline
+
+WIDTH, HEIGHT = 64, 48
+
+
+class Numbered(Pipeline):
+    """A pipeline with a source that counts, a network that reads the count from the pixels, and a ledger of both.
+
+    A source's uri is the number of its frames.
+    """
+
+    reader: dict[str, float] = {}
+
+    def source(self, specs: Sequence[SourceSpec], settings: Settings, stop: Callable[[], bool]) -> Iterator[Message]:
+        for spec in specs:
+            yield Begin(spec, WIDTH, HEIGHT, 25.0)
+            given = 0
+            while given < int(spec.uri) and not stop():
+                yield _frame(spec.name, given)
+                given += 1
+            yield End(spec.name, given, stopped=given < int(spec.uri))
+
+    def stage(self, name: str, settings: Settings) -> Stage:
+        if name == "infer":
+            return Reader(**self.reader)
+        return {"nms": Through, "track": Tell, "render": Through, "records": Ledger, "video": Through}[name]()
+
+
+class Slow(Numbered):
+    """The same with a network that takes 20 ms a frame."""
+
+    reader = {"takes_s": 20e-3}
+
+
+class Stuck(Numbered):
+    """The same with a network that takes a minute a frame."""
+
+    reader = {"takes_s": 60.0}
+
+
+class Breaking(Numbered):
+    """The same with a network that fails at frame 30."""
+
+    reader = {"breaks_at": 30}
+
+
+class Dying(Numbered):
+    """The same with a network whose process is gone at frame 30."""
+
+    reader = {"dies_at": 30}
+
+
+class Unmade(Numbered):
+    """The same with a network that cannot be loaded."""
+
+    def stage(self, name: str, settings: Settings) -> Stage:
+        if name == "infer":
+            raise RuntimeError("the weights are torn")
+        return super().stage(name, settings)
+
+
+class Reader(Stage):
+    """Frame in, Poses out: one person whose logits are the number in the pixels."""
+
+    def __init__(self, takes_s: float = 0.0, breaks_at: float = -1, dies_at: float = -1) -> None:
+        self._takes_s, self._breaks_at, self._dies_at = takes_s, breaks_at, dies_at
+
+    def process(self, message: Message) -> Iterator[Message]:
+        if not isinstance(message, Frame):
+            yield message
+            return
+        time.sleep(self._takes_s)
+        number = number_in(message.pixels.array)
+        if number == self._breaks_at:
+            raise RuntimeError("the network broke")
+        if number == self._dies_at:
+            os._exit(9)
+        yield Poses(message, person(number))
+
+
+class Through(Stage):
+    """Hands everything on."""
+
+    def process(self, message: Message) -> Iterator[Message]:
+        yield message
+
+
+class Tell(Stage):
+    """Poses in, Tracks out: everybody is number 1."""
+
+    def process(self, message: Message) -> Iterator[Message]:
+        if isinstance(message, Poses):
+            ids = np.ones(len(message.people), np.int64)
+            yield Tracks(message.frame, message.people, ids, message.people.keypoints)
+        else:
+            yield message
+
+
+class Ledger(Stage):
+    """Writes, for each frame, its index, the number found by the network and the number in the pixels now."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, TextIO] = {}
+
+    def process(self, message: Message) -> Iterator[Message]:
+        match message:
+            case Begin():
+                self._files[message.spec.name] = Path(message.spec.folder, "ledger").open("w")
+            case Tracks():
+                found = int(message.people.logits[0, 0])
+                print(
+                    message.frame.index,
+                    found,
+                    number_in(message.frame.pixels.array),
+                    file=self._files[message.frame.source],
+                )
+            case End():
+                self._files.pop(message.source).close()
+        yield message
+
+    def close(self) -> None:
+        for file in self._files.values():
+            file.close()
+
+
+def _frame(source: str, number: int) -> Frame:
+    picture = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    picture[:] = [number >> 16 & 255, number >> 8 & 255, number & 255]
+    pts_ns = number * 40_000_000
+    return Frame(source, 0, number, pts_ns, time.monotonic_ns(), time.time_ns(), WIDTH, HEIGHT, Pixels(picture))
+
+
+def number_in(picture: np.ndarray) -> int:
+    """Read a picture's number; all its pixels must agree."""
+    assert (picture == picture[0, 0]).all(), "two frames are mixed in one picture"
+    return int(picture[0, 0, 0]) << 16 | int(picture[0, 0, 1]) << 8 | int(picture[0, 0, 2])
+
+
+def person(number: int) -> People:
+    """One sure person whose first keypoint's logit is the number."""
+    people = nobody()
+    logits = np.full((1, 17), float(number), np.float32)
+    box = np.array([[10, 5, 40, 45]], np.float32)
+    keypoints = np.stack([np.linspace(12, 38, 17), np.linspace(8, 42, 17)], 1)[None].astype(np.float32)
+    ones = np.full((1, 17), 0.9, np.float32)
+    return type(people)(box, np.array([0.99], np.float32), keypoints, ones, logits)
+
+
+def sources(folder: Path, *counts: int) -> list[SourceSpec]:
+    """Give sources of so many frames, each with an output folder."""
+    made = []
+    for at, count in enumerate(counts):
+        out = folder / f"s{at}"
+        out.mkdir(parents=True)
+        made.append(SourceSpec(f"s{at}", "file", str(count), str(out)))
+    return made
+
+
+def ledger(spec: SourceSpec) -> list[tuple[int, ...]]:
+    """Read what the ledger holds of a source."""
+    return [tuple(map(int, line.split())) for line in Path(spec.folder, "ledger").read_text().splitlines()]

@@ -1,0 +1,164 @@
+"""Every frame arrives once and in order, however the stages are grouped and whatever happens to them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numbered
+import pytest
+from numbered import ledger, sources
+
+from configs.schema import RuntimeSettings, Settings
+from stream.messages import SourceSpec
+from stream.runtime.supervisor import Progress, StageError, Supervisor
+
+ONE = (("decode", "infer", "nms", "track", "render", "sinks"),)
+FOUR = RuntimeSettings().groups
+FUSED = (("decode", "infer"), ("nms", "track", "render", "sinks"))
+GROUPINGS = [
+    pytest.param({"transport": "inproc", "groups": ONE}, id="one-thread"),
+    pytest.param({"transport": "inproc"}, id="threads"),
+    pytest.param({"transport": "ipc", "groups": ONE}, id="one-process"),
+    pytest.param({"transport": "ipc", "groups": FUSED}, id="two-processes"),
+    pytest.param({"transport": "ipc"}, id="four-processes"),
+]
+
+
+@pytest.fixture(autouse=True)
+def _workers_find_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(numbered.__file__).parent))
+
+
+def run(
+    specs: list[SourceSpec],
+    factory: str = "Numbered",
+    stops: Callable[[], int] = lambda: 0,
+    watch: Callable[[Progress], None] = lambda _: None,
+    **runtime: object,
+) -> Progress:
+    settings = Settings(runtime=RuntimeSettings.model_validate(runtime))
+    return Supervisor(settings, specs, f"numbered:{factory}").run(stops, watch)
+
+
+def whole(count: int) -> list[tuple[int, ...]]:
+    return [(n, n, n) for n in range(count)]
+
+
+@pytest.mark.parametrize("runtime", GROUPINGS)
+def test_every_frame_arrives_once_and_in_order(tmp_path: Path, runtime: dict[str, object]) -> None:
+    specs = sources(tmp_path, 500, 0, 70)
+    progress = run(specs, **runtime)
+    assert [ledger(spec) for spec in specs] == [whole(500), [], whole(70)]
+    assert {name: ended.frames_done for name, ended in progress.ended.items()} == {"s0": 500, "s1": 0, "s2": 70}
+
+
+@pytest.mark.parametrize("transport", ["inproc", "ipc"])
+def test_a_slow_stage_holds_the_source_back_and_loses_nothing(tmp_path: Path, transport: str) -> None:
+    specs = sources(tmp_path, 60)
+    ahead = []
+
+    def watch(progress: Progress) -> None:
+        done = {name: figures.frames for beat in progress.beats.values() for name, figures in beat.stages.items()}
+        ahead.append(done.get("decode", 0) - done.get("track", 0))
+
+    run(specs, "Slow", watch=watch, transport=transport, slots=3)
+    assert ledger(specs[0]) == whole(60)
+    # beats of two groups are half a second apart at most: 25 frames of 20 ms, and 3 slots
+    assert max(ahead) <= 3 + 25 + 1
+
+
+@pytest.mark.parametrize("transport", ["inproc", "ipc"])
+def test_several_decoders_share_one_network(tmp_path: Path, transport: str) -> None:
+    specs = sources(tmp_path, 120, 80, 40, 30)
+    run(specs, transport=transport, decoders=3, slots=2)
+    assert [ledger(spec) for spec in specs] == [whole(120), whole(80), whole(40), whole(30)]
+
+
+@pytest.mark.parametrize("group", ["decode", "infer", "nms+track", "render+sinks"])
+def test_a_stage_that_was_frozen_goes_on(tmp_path: Path, group: str) -> None:
+    specs = sources(tmp_path, 150)
+    frozen_s: list[float] = []
+
+    def watch(progress: Progress) -> None:
+        if not progress.started_s or len(frozen_s) == 2:
+            return
+        if not frozen_s:
+            os.kill(progress.pids[group], signal.SIGSTOP)
+            frozen_s.append(time.monotonic())
+        elif time.monotonic() - frozen_s[0] > 1.0:
+            os.kill(progress.pids[group], signal.SIGCONT)
+            frozen_s.append(time.monotonic())
+
+    run(specs, "Slow", watch=watch, transport="ipc")
+    assert len(frozen_s) == 2
+    assert ledger(specs[0]) == whole(150)
+
+
+@pytest.mark.parametrize("transport", ["inproc", "ipc"])
+def test_a_stopped_run_keeps_what_was_done(tmp_path: Path, transport: str) -> None:
+    specs = sources(tmp_path, 100_000)
+    started_s: list[float] = []
+
+    def stops() -> int:
+        return int(bool(started_s) and time.monotonic() - started_s[0] > 0.5)
+
+    def watch(progress: Progress) -> None:
+        if progress.started_s and not started_s:
+            started_s.append(progress.started_s)
+
+    progress = run(specs, "Slow", stops, watch, transport=transport)
+    assert progress.finished_s is not None
+    assert progress.finished_s - started_s[0] < 0.5 + 5
+    rows = ledger(specs[0])
+    assert rows == whole(len(rows))
+    assert 0 < len(rows) < 100
+    assert progress.ended["s0"].end.stopped
+
+
+def test_a_stage_that_will_not_end_is_killed_in_time(tmp_path: Path) -> None:
+    specs = sources(tmp_path, 10)
+    asked_s: list[float] = []
+
+    def stops() -> int:
+        return len(asked_s)
+
+    def watch(progress: Progress) -> None:
+        if progress.started_s and not asked_s:
+            asked_s.append(time.monotonic())
+
+    run(specs, "Stuck", stops, watch, transport="ipc")
+    assert time.monotonic() - asked_s[0] < 5
+    assert ledger(specs[0]) == []
+
+
+@pytest.mark.parametrize(
+    ("factory", "kind", "text"),
+    [
+        ("Breaking", "RuntimeError", "RuntimeError: the network broke"),
+        ("Dying", "Died", "stage infer left with exit code 9"),
+        ("Unmade", "RuntimeError", "RuntimeError: the weights are torn"),
+    ],
+)
+def test_a_stage_that_fails_ends_the_run_and_says_why(tmp_path: Path, factory: str, kind: str, text: str) -> None:
+    specs = sources(tmp_path, 1000)
+    with pytest.raises(StageError, match=f"^{text}$") as caught:
+        run(specs, factory, transport="ipc")
+    assert (caught.value.group, caught.value.kind) == ("infer", kind)
+    if factory != "Unmade":
+        assert ledger(specs[0]) == whole(30)
+
+
+def test_a_failure_in_a_thread_ends_the_run_too(tmp_path: Path) -> None:
+    specs = sources(tmp_path, 1000)
+    with pytest.raises(StageError, match="the network broke"):
+        run(specs, "Breaking", transport="inproc")
+    assert ledger(specs[0]) == whole(30)
+
+
+def test_a_stage_that_hangs_is_found_and_killed(tmp_path: Path) -> None:
+    with pytest.raises(StageError, match=r"^stage infer gave no sign of life for 1\.5 s$"):
+        run(sources(tmp_path, 10), "Stuck", transport="ipc", hang_after_s=1.5)
