@@ -182,7 +182,8 @@ class Wire:
         if data[: len(_HEADER)] != _HEADER:
             raise WireError(f"message starts with {data[: len(_HEADER)]!r}; expected {_HEADER!r}")
         try:
-            return self._decoder.decode(memoryview(data)[len(_HEADER) :])
+            message: Message = self._decoder.decode(memoryview(data)[len(_HEADER) :])
+            return message
         except msgspec.MsgspecError as error:
             raise WireError(f"not a message of version {WIRE_VERSION}: {error}") from error
 

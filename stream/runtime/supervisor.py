@@ -10,12 +10,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from msgspec import structs
+
 from configs.schema import Settings
 from stream.messages import Begin, SourceSpec
 from stream.runtime import frame_store
 from stream.runtime.frame_store import FrameStore
 from stream.runtime.group import run_group
 from stream.runtime.hosts import Host, Process, Thread
+from stream.runtime.metrics import StageFigures
 from stream.runtime.reports import Beat, Began, Command, Done, Ended, Failed, Joined, Ready, Report
 from stream.runtime.topology import GroupSpec, groups
 from stream.runtime.transport import Desk, new_context
@@ -56,6 +59,17 @@ class Progress:
     """Monotonic time when the last group was done; None before."""
     pids: dict[str, int] = field(default_factory=dict)
     """Process of each group; empty where groups are threads."""
+
+    def stages(self) -> dict[str, StageFigures]:
+        """Give each stage's figures; of several decoders, the last heard of with the frames of all."""
+        merged: dict[str, StageFigures] = {}
+        for beat in self.beats.values():
+            for name, figures in beat.stages.items():
+                before = merged.get(name, StageFigures())
+                merged[name] = structs.replace(
+                    figures, frames=figures.frames + before.frames, busy_s=figures.busy_s + before.busy_s
+                )
+        return merged
 
 
 class Supervisor:

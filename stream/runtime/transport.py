@@ -7,6 +7,7 @@ done with it. So the queues' own high-water marks are off, and nothing is ever d
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 
@@ -107,7 +108,7 @@ class Link:
             left_ms = _TICK_MS if until_s is None else min(_TICK_MS, 1000 * (until_s - time.monotonic()))
             if left_ms <= 0:
                 return None
-            self._poll(left_ms)
+            self._poll(math.ceil(left_ms))
         return None
 
     def ended(self) -> bool:
@@ -166,7 +167,7 @@ class Link:
         except zmq.Again:  # the decoder has finished and is gone: it needs no slot any more
             return
 
-    def _poll(self, wait_ms: float) -> None:
+    def _poll(self, wait_ms: int) -> None:
         """Wait for anything, take commands and credits; messages stay in the inbox."""
         self.beat()
         ready = dict(self._poller.poll(wait_ms))

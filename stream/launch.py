@@ -1,0 +1,142 @@
+"""One run from sources to outputs, and its summary."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct, structs
+
+from configs.schema import Settings
+from stream.messages import SourceSpec
+from stream.outputs import remove_empty
+from stream.runtime.metrics import StageFigures
+from stream.runtime.reports import Ended
+from stream.runtime.supervisor import PIPELINE, Progress, StageError, Supervisor
+
+_LIBRARIES = ("posestream", "torch", "numpy", "opencv-python", "av", "pyzmq", "filterpy")
+
+
+class SourceSummary(Struct, frozen=True):
+    """How one source went."""
+
+    source: str
+    uri: str
+    folder: str
+    outputs: list[str]
+    """Files written, by name."""
+    frames: int
+    """Frames that reached the outputs."""
+    damaged: int
+    """Packets or pictures that could not be read."""
+    dropped: dict[str, int]
+    """Frames lost, by cause."""
+    complete: bool
+    """False where the run ended before the source did."""
+    problem: str
+    """Why it could not be read, or not to its end; empty if all went well."""
+
+    @property
+    def unusable(self) -> bool:
+        """True where nothing could be had of it."""
+        return bool(self.problem) and self.frames == 0 and not self.outputs
+
+
+class Summary(Struct, frozen=True):
+    """How a run went: what run.json holds."""
+
+    schema: str
+    sources: list[SourceSummary]
+    frames: int
+    people: int
+    """People in all frames: one person in ten frames counts ten."""
+    seconds: float
+    """From the first frame that could flow to the last output closed; models load before."""
+    fps: float
+    interrupted: bool
+    failure: str
+    """What stage failed and why; empty if none did."""
+    stages: dict[str, StageFigures]
+    memory_bytes: dict[str, int]
+    """Resident memory of each process at its end."""
+    versions: dict[str, str]
+    settings: dict[str, object]
+
+
+def launch(
+    settings: Settings,
+    specs: Sequence[SourceSpec],
+    stops: Callable[[], int],
+    watch: Callable[[Progress], None],
+) -> tuple[Summary, StageError | None]:
+    """Run the pipeline; each source's folder gets its outputs and a run.json.
+
+    Args:
+        settings: of the run.
+        specs: the sources, with folders.
+        stops: how often the user has asked to stop.
+        watch: shown where the run stands.
+
+    Returns:
+        The summary and, where a stage failed, its error.
+    """
+    supervisor = Supervisor(settings, specs, PIPELINE)
+    failure: StageError | None = None
+    try:
+        supervisor.run(stops, watch)
+    except StageError as error:
+        failure = error
+    summary = _summary(settings, specs, supervisor.progress, stops() > 0, failure)
+    for source in summary.sources:
+        if source.outputs:
+            _write(Path(source.folder) / "run.json", structs.replace(summary, sources=[source]))
+    remove_empty(specs)
+    return summary, failure
+
+
+def _summary(
+    settings: Settings, specs: Sequence[SourceSpec], progress: Progress, stopped: bool, failure: StageError | None
+) -> Summary:
+    seconds = (progress.finished_s or 0) - progress.started_s if progress.started_s else 0.0
+    sources = [_source(spec, progress.ended.get(spec.name)) for spec in specs]
+    frames = sum(source.frames for source in sources)
+    return Summary(
+        schema="run.v1",
+        sources=sources,
+        frames=frames,
+        people=sum(beat.people for beat in progress.beats.values()),
+        seconds=round(seconds, 3),
+        fps=round(frames / seconds, 2) if seconds else 0.0,
+        interrupted=stopped,
+        failure=f"{failure.group}: {failure}" if failure else "",
+        stages=progress.stages(),
+        memory_bytes={group: beat.memory_bytes for group, beat in progress.beats.items()},
+        versions={"python": platform.python_version()}
+        | {name: importlib.metadata.version(name) for name in _LIBRARIES},
+        settings=settings.model_dump(mode="json"),
+    )
+
+
+def _source(spec: SourceSpec, ended: Ended | None) -> SourceSummary:
+    folder = Path(spec.folder)
+    return SourceSummary(
+        source=spec.name,
+        uri=spec.uri,
+        folder=spec.folder,
+        outputs=[name for name in ("overlay.mp4", "keypoints.jsonl") if (folder / name).exists()],
+        frames=ended.frames_done if ended else 0,
+        damaged=ended.end.damaged if ended else 0,
+        dropped={},
+        complete=bool(ended and not ended.end.stopped and not ended.end.problem),
+        problem=ended.end.problem if ended else "",
+    )
+
+
+def _write(path: Path, summary: Summary) -> None:
+    part = path.with_suffix(".json.part")
+    part.write_bytes(msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
+    os.replace(part, path)

@@ -1,0 +1,75 @@
+"""A line on the terminal that says where a run stands."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, ProgressColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from stream.runtime.supervisor import Progress
+
+_WINDOW_S = 2.0
+"""Over how long the rate and the limiting stage are taken."""
+
+
+class ProgressLine:
+    """Frames, frames a second, time left, people and the stage that limits; nothing where there is no terminal."""
+
+    def __init__(self, quiet: bool) -> None:
+        """Show on standard error, unless it is no terminal or `quiet`."""
+        console = Console(stderr=True)
+        columns: list[ProgressColumn | str] = [
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.completed:.0f}{task.fields[of]} frames"),
+            TextColumn("{task.fields[fps]}"),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[people]}{task.fields[limit]}"),
+        ]
+        self._bar = Bar(*columns, console=console, transient=True, disable=quiet or not console.is_terminal)
+        self._task: TaskID = self._bar.add_task("loading the model", total=None, of="", fps="", people="", limit="")
+        self._window: list[tuple[float, int, int, dict[str, float]]] = []
+
+    def __enter__(self) -> ProgressLine:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def show(self, progress: Progress) -> None:
+        """Bring the line up to date."""
+        if progress.started_s is None or self._bar.disable:
+            return
+        stages = progress.stages()
+        done = stages["track"].frames if "track" in stages else 0
+        people = sum(beat.people for beat in progress.beats.values())
+        busy = {name: figures.busy_s for name, figures in stages.items()}
+        self._window.append((time.monotonic(), done, people, busy))
+        while self._window[-1][0] - self._window[0][0] > _WINDOW_S and len(self._window) > 2:
+            self._window.pop(0)
+        self._update(progress, done)
+
+    def _update(self, progress: Progress, done: int) -> None:
+        (then_s, done_then, people_then, busy_then), (now_s, _, people, busy) = self._window[0], self._window[-1]
+        spent_s, frames = now_s - then_s, done - done_then
+        spent = {name: seconds - busy_then.get(name, 0.0) for name, seconds in busy.items()}
+        slowest = max(spent, key=lambda name: spent[name], default="")
+        expected = [begin.frames for begin in progress.began.values()]
+        total = sum(count or 0 for count in expected) if expected and all(expected) else None
+        at = [name for name in progress.began if name not in progress.ended]
+        self._bar.update(
+            self._task,
+            description=at[0] if at else "finishing",
+            completed=done,
+            total=total,
+            of=f"/{total}" if total else "",
+            fps=f"{frames / spent_s:.1f} fps" if spent_s > 0 else "",
+            people=f"{(people - people_then) / frames:.1f} people" if frames else "",
+            limit=f", limited by {slowest}" if spent_s > 0 and spent.get(slowest, 0) > 0.5 * spent_s else "",
+        )
