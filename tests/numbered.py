@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import ClassVar, TextIO
 
 import numpy as np
 
@@ -25,7 +25,7 @@ class Numbered(Pipeline):
     A source's uri is the number of its frames.
     """
 
-    reader: dict[str, float] = {}
+    reader: ClassVar[dict[str, float]] = {}
 
     def source(self, specs: Sequence[SourceSpec], settings: Settings, stop: Callable[[], bool]) -> Iterator[Message]:
         for spec in specs:
@@ -45,25 +45,25 @@ class Numbered(Pipeline):
 class Slow(Numbered):
     """The same with a network that takes 20 ms a frame."""
 
-    reader = {"takes_s": 20e-3}
+    reader: ClassVar = {"takes_s": 20e-3}
 
 
 class Stuck(Numbered):
     """The same with a network that takes a minute a frame."""
 
-    reader = {"takes_s": 60.0}
+    reader: ClassVar = {"takes_s": 60.0}
 
 
 class Breaking(Numbered):
     """The same with a network that fails at frame 30."""
 
-    reader = {"breaks_at": 30}
+    reader: ClassVar = {"breaks_at": 30}
 
 
 class Dying(Numbered):
     """The same with a network whose process is gone at frame 30."""
 
-    reader = {"dies_at": 30}
+    reader: ClassVar = {"dies_at": 30}
 
 
 class Unmade(Numbered):
