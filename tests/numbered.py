@@ -48,6 +48,12 @@ class Slow(Numbered):
     reader: ClassVar = {"takes_s": 20e-3}
 
 
+class Sluggish(Numbered):
+    """The same with a network that takes 0.7 s a frame."""
+
+    reader: ClassVar = {"takes_s": 0.7}
+
+
 class Stuck(Numbered):
     """The same with a network that takes a minute a frame."""
 

@@ -14,6 +14,7 @@ from numbered import ledger, sources
 
 from configs.schema import RuntimeSettings, Settings
 from stream.messages import SourceSpec
+from stream.runtime.metrics import StageFigures
 from stream.runtime.supervisor import Progress, StageError, Supervisor
 
 ONE = (("decode", "infer", "nms", "track", "render", "sinks"),)
@@ -117,6 +118,18 @@ def test_a_stopped_run_keeps_what_was_done(tmp_path: Path, transport: str) -> No
     assert rows == whole(len(rows))
     assert 0 < len(rows) < 100
     assert progress.ended["s0"].end.stopped
+
+
+def test_frames_that_wait_for_a_slow_network_do_not_hold_a_stopped_run_up(tmp_path: Path) -> None:
+    specs = sources(tmp_path, 100)
+    full: list[bool] = []
+
+    def watch(progress: Progress) -> None:
+        if not full and progress.stages().get("decode", StageFigures()).frames > 8:
+            full.append(True)
+
+    progress = run(specs, "Sluggish", lambda: len(full), watch, slots=8)
+    assert progress.ended["s0"].end.stopped, "the run was cut off instead of coming to its end"
 
 
 def test_a_stage_that_will_not_end_is_killed_in_time(tmp_path: Path) -> None:
