@@ -63,6 +63,8 @@ class Summary(Struct, frozen=True):
     stages: dict[str, StageFigures]
     memory_bytes: dict[str, int]
     """Resident memory of each process at its end."""
+    sent_bytes: dict[str, int]
+    """What each group sent to the next: descriptions, no pixels."""
     versions: dict[str, str]
     settings: dict[str, object]
 
@@ -115,6 +117,7 @@ def _summary(
         failure=f"{failure.group}: {failure}" if failure else "",
         stages=progress.stages(),
         memory_bytes={group: beat.memory_bytes for group, beat in progress.beats.items()},
+        sent_bytes={group: beat.sent_bytes for group, beat in progress.beats.items()},
         versions={"python": platform.python_version()}
         | {name: importlib.metadata.version(name) for name in _LIBRARIES},
         settings=settings.model_dump(mode="json"),

@@ -72,7 +72,7 @@ class Pipeline:
         if name == "records":
             from stream.sinks.records import RecordsSink
 
-            return RecordsSink(settings.records)
+            return RecordsSink()
         raise ValueError(f"no stage is called {name!r}")
 
     def source(self, specs: Sequence[SourceSpec], settings: Settings, stop: Callable[[], bool]) -> Iterator[Message]:

@@ -1,0 +1,47 @@
+"""From a container's timestamps to a clock that only rises."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+_BREAK_NS = 1_000_000_000
+_LEAST_NS = 20_000  # two ticks of the 90 kHz clock that videos are written with
+
+
+class Clock:
+    """Gives each frame its time and epoch.
+
+    Within an epoch times rise strictly. A frame without a time gets the one that the frame rate leads to expect.
+    A time that steps back a little is lifted; one that steps back by a second or more begins a new epoch.
+    """
+
+    def __init__(self, fps: float) -> None:
+        self._step_ns = round(1e9 / fps)
+        self._last_ns: int | None = None
+        self._size: tuple[int, int] | None = None
+        self.epoch = 0
+
+    def time(self, pts: int | None, time_base: Fraction | None, size: tuple[int, int]) -> tuple[int, tuple[str, ...]]:
+        """Give the next frame's time in nanoseconds, and the flags it earns.
+
+        Args:
+            pts: in units of `time_base`; None if unknown.
+            time_base: seconds; None if unknown.
+            size: of the picture; another one than before begins a new epoch.
+        """
+        if self._size not in (None, size):
+            self.epoch += 1
+            self._last_ns = None if pts is not None else self._last_ns
+        self._size = size
+        if pts is None or not time_base:
+            self._last_ns = 0 if self._last_ns is None else self._last_ns + self._step_ns
+            return self._last_ns, ("timing_assumed",)
+        now_ns = round(pts * time_base * 1_000_000_000)
+        flags: tuple[str, ...] = ()
+        if self._last_ns is not None and now_ns <= self._last_ns:
+            if self._last_ns - now_ns >= _BREAK_NS:
+                self.epoch += 1
+            else:
+                now_ns, flags = self._last_ns + _LEAST_NS, ("timing_repaired",)
+        self._last_ns = now_ns
+        return now_ns, flags

@@ -1,0 +1,86 @@
+"""The keypoint record `keypoints.v1`: what other programs read. `python -m stream.records` writes its JSON Schema."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+import numpy as np
+from msgspec import Meta, Struct
+from numpy.typing import NDArray
+
+from engines.ops.people import F
+from stream.messages import Tracks
+
+SCHEMA_FILE = Path(__file__).parents[1] / "docs" / "keypoints.v1.schema.json"
+
+Unit = Annotated[float, Meta(ge=0, le=1)]
+Xy = tuple[float, float]
+XyConfidence = tuple[float, float, Unit]
+
+
+class Person(Struct, frozen=True):
+    """One person of a frame. Coordinates are pixels of the upright source frame, 17 keypoints in COCO's order."""
+
+    id: Annotated[int, Meta(ge=1, description="Lasts while the person is followed; never used again in a source.")]
+    score: Annotated[Unit, Meta(description="How sure it is that this is a person.")]
+    box: Annotated[tuple[float, float, float, float], Meta(description="x1, y1, x2, y2 as detected.")]
+    keypoints: Annotated[
+        list[XyConfidence], Meta(min_length=17, max_length=17, description="Steadied: x, y, confidence.")
+    ]
+    raw_keypoints: Annotated[list[Xy], Meta(min_length=17, max_length=17, description="As detected: x, y.")]
+    tracked: Annotated[Literal["seen"], Meta(description="seen: detected in this very frame.")]
+
+
+class Record(Struct, frozen=True, kw_only=True):
+    """The people of one frame. A frame without people has an empty list, not a missing record."""
+
+    schema: Literal["keypoints.v1"] = "keypoints.v1"
+    source: Annotated[str, Meta(description="The source's name in the run.")]
+    epoch: Annotated[int, Meta(ge=0, description="Rises when the source's clock or size breaks.")]
+    index: Annotated[int, Meta(ge=0, description="Counts the source's frames; a gap is a loss.")]
+    pts_s: Annotated[float, Meta(description="When the frame is shown, by the source's own clock.")]
+    width: Annotated[int, Meta(ge=1)]
+    height: Annotated[int, Meta(ge=1)]
+    dropped: Annotated[int, Meta(ge=0, description="Frames lost just before this one.")]
+    flags: Annotated[list[str], Meta(description="What was wrong with the frame, such as damaged.")]
+    people: Annotated[list[Person], Meta(description="By rising id.")]
+
+
+def record_of(tracks: Tracks) -> Record:
+    """Give a frame's record: pixels to a hundredth, scores to a ten-thousandth, time to a microsecond."""
+    frame, people = tracks.frame, tracks.people
+    confidence = people.confidence.round(4)[..., None]
+    keypoints = np.concatenate([_pixels(tracks.smooth), confidence.astype(np.float64).round(4)], -1).tolist()
+    raw, boxes = _pixels(people.keypoints).tolist(), _pixels(people.boxes).tolist()
+    scores = people.scores.astype(np.float64).round(4).tolist()
+    return Record(
+        source=frame.source,
+        epoch=frame.epoch,
+        index=frame.index,
+        pts_s=round(frame.pts_ns / 1e9, 6),
+        width=frame.width,
+        height=frame.height,
+        dropped=frame.dropped,
+        flags=list(frame.flags),
+        people=[
+            Person(number, scores[at], boxes[at], keypoints[at], raw[at], "seen")
+            for at, number in enumerate(tracks.ids.tolist())
+        ],
+    )
+
+
+def schema() -> bytes:
+    """Give the JSON Schema of a record."""
+    made = msgspec.json.schema(Record)
+    return msgspec.json.format(msgspec.json.encode(made), indent=2) + b"\n"
+
+
+def _pixels(values: F) -> NDArray[np.float64]:
+    pixels: NDArray[np.float64] = values.astype(np.float64).round(2)
+    return pixels
+
+
+if __name__ == "__main__":
+    SCHEMA_FILE.write_bytes(schema())

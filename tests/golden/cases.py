@@ -1,0 +1,31 @@
+"""The cases in which our network must give torchvision's results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Case:
+    """Pictures that go through the network as one batch."""
+
+    name: str
+    sizes: tuple[tuple[int, int], ...]
+    """Height and width of each picture."""
+    seed: int
+    score_min: float = 0.05
+    people_max: int = 100
+    short_px: int = 800
+    long_px: int = 1333
+
+
+CASES = (
+    Case("default size", ((300, 400),), seed=1),
+    Case("portrait at the long side's limit", ((420, 180),), seed=2),
+    Case("batch of mixed sizes", ((240, 320), (320, 240), (150, 400)), seed=3, short_px=320, long_px=560),
+    Case("few people", ((200, 300),), seed=4, people_max=3, short_px=320, long_px=560),
+    Case("nobody", ((200, 300),), seed=5, score_min=0.99999, short_px=320, long_px=560),
+    Case("every score", ((256, 256),), seed=6, score_min=0.0, short_px=256, long_px=256),
+    Case("tiny picture", ((7, 11),), seed=7, short_px=320, long_px=560),
+    Case("wide strip", ((20, 900),), seed=8, short_px=320, long_px=560),
+)

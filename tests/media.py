@@ -1,0 +1,130 @@
+"""Real media made in tests: pictures that carry their number, sound, damage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+BITS = 8
+
+
+def numbered(number: int, width: int = 128, height: int = 96) -> np.ndarray:
+    """A picture that says its number: a bar for each bit over the upper half, white for 1; dark grey below."""
+    picture = np.full((height, width, 3), 40, np.uint8)
+    for bit in range(BITS):
+        left, right = bit * width // BITS, (bit + 1) * width // BITS
+        picture[: height // 2, left:right] = 235 if number >> bit & 1 else 16
+    return picture
+
+
+def noisy(number: int) -> np.ndarray:
+    """A picture that says its number and takes many bytes."""
+    picture = numbered(number, 256, 192)
+    picture[96:] = np.random.default_rng(number).integers(0, 256, (96, 256, 3), np.uint8)
+    return picture
+
+
+def number_of(picture: np.ndarray) -> int:
+    """Read a picture's number, whatever a codec did to it."""
+    height, width, _ = picture.shape
+    bars = picture[height // 8 : 3 * height // 8].reshape(-1, width, 3).mean((0, 2))
+    centres = [(2 * bit + 1) * width // (2 * BITS) for bit in range(BITS)]
+    return sum(1 << bit for bit, at in enumerate(centres) if bars[at] > 125)
+
+
+def write_video(
+    path: Path,
+    pictures: Sequence[np.ndarray],
+    times_s: Sequence[float] | None = None,
+    codec: str = "libx264",
+    audio: str | None = None,
+    **options: str,
+) -> Path:
+    """Write pictures of one size at these times, 25 a second by default, with a tone beside them if asked."""
+    times = [at / 25 for at in range(len(pictures))] if times_s is None else list(times_s)
+    height, width, _ = pictures[0].shape
+    with av.open(path, "w") as out:
+        stream = out.add_stream(codec, rate=25, options=options)
+        stream.width, stream.height = width, height
+        stream.pix_fmt = "bgr0" if codec == "ffv1" else "yuv420p"
+        time_base = Fraction(1, 25 if codec == "mpeg4" else 90_000)  # as fine as the codec allows
+        stream.time_base = stream.codec_context.time_base = time_base
+        sound = out.add_stream(audio, rate=48_000, layout="mono") if audio else None
+        for picture, at_s in zip(pictures, times, strict=True):
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24")
+            frame.pts, frame.time_base = round(at_s / time_base), time_base
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+        if sound:
+            _tone(out, sound, len(pictures) / 25)
+    return path
+
+
+def _tone(out: av.container.OutputContainer, sound: av.AudioStream, seconds: float) -> None:
+    size = sound.codec_context.frame_size or 1024
+    for at in range(int(seconds * 48_000 / size)):
+        wave = 0.2 * np.sin(np.arange(at * size, (at + 1) * size) * 2 * np.pi * 440 / 48_000)
+        kind = sound.codec_context.format.name
+        if kind == "s16":
+            samples = (wave * 32767).astype(np.int16)[None]
+        else:
+            samples = wave.astype(np.float32)[None]
+        frame = av.AudioFrame.from_ndarray(samples, kind, "mono")
+        frame.sample_rate, frame.pts, frame.time_base = 48_000, at * size, Fraction(1, 48_000)
+        out.mux(sound.encode(frame))
+    out.mux(sound.encode(None))
+
+
+def remux(source: Path, path: Path, form: str, **options: str) -> Path:
+    """Write a video's packets into another container."""
+    with av.open(source) as container, av.open(path, "w", format=form, options=options) as out:
+        stream = out.add_stream_from_template(container.streams.video[0])
+        for packet in container.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                out.mux(packet)
+    return path
+
+
+def spoil(source: Path, path: Path, every: int) -> Path:
+    """Write a video whose every so manieth packet is noise."""
+    with av.open(source) as container, av.open(path, "w", format="matroska") as out:
+        stream = out.add_stream_from_template(container.streams.video[0])
+        for at, packet in enumerate(container.demux(video=0)):
+            if packet.dts is None:
+                continue
+            if at % every == every - 1:
+                noise = av.Packet(np.random.default_rng(at).bytes(packet.size))
+                noise.pts, noise.dts, noise.time_base = packet.pts, packet.dts, packet.time_base
+                packet = noise
+            packet.stream = stream
+            out.mux(packet)
+    return path
+
+
+def cut_index(source: Path, path: Path) -> Path:
+    """Write an MP4 as it is when the power fails: its index, which comes last, is missing."""
+    data = remux(source, path, "mp4").read_bytes()
+    path.write_bytes(data[: data.rindex(b"moov") - 4])
+    return path
+
+
+def rotate(path: Path, degrees: int) -> None:
+    """Turn an MP4's picture by writing the matrix that phones write."""
+    data = bytearray(path.read_bytes())
+    at = data.index(b"tkhd") + 4 + 4 + 20 + 16  # version and flags, times and ids, reserved and layer and volume
+    one = 1 << 16
+    a, b = {90: (0, one), 180: (-one, 0), 270: (0, -one)}[degrees]
+    for place, value in enumerate((a, b, 0, -b, a, 0, 0, 0, 1 << 30)):
+        data[at + 4 * place : at + 4 * place + 4] = value.to_bytes(4, "big", signed=True)
+    path.write_bytes(data)
+
+
+def pictures_of(path: Path) -> list[tuple[float, np.ndarray]]:
+    """Decode a video: time in seconds and picture of each frame."""
+    with av.open(path) as container:
+        return [(float(frame.time), frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]

@@ -1,0 +1,93 @@
+"""A line a frame, as the schema says, to the same byte each time."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+from msgspec import structs
+
+from engines.ops.people import People, nobody
+from stream.messages import Begin, End, Frame, Message, Pixels, SourceSpec, Tracks
+from stream.records import SCHEMA_FILE, record_of, schema
+from stream.runtime.stage import run_here
+from stream.sinks.output import OutputError
+from stream.sinks.records import RecordsSink
+
+
+def tracks(index: int, count: int) -> Tracks:
+    rng = np.random.default_rng(index)
+    shapes = [(count, 4), (count,), (count, 17, 2), (count, 17), (count, 17)]
+    people = People(*(rng.uniform(0, 1, shape).astype(np.float32) for shape in shapes)) if count else nobody()
+    pixels = Pixels(np.zeros((2, 2, 3), np.uint8))
+    frame = Frame("cam", 0, index, index * 33_366_667, 1, 2, 1280, 720, pixels, ("damaged",), 3)
+    return Tracks(frame, people, np.arange(1, count + 1), people.keypoints + 100)
+
+
+def messages(folder: Path) -> list[Message]:
+    begin = Begin(SourceSpec("cam", "file", "cam.mp4", str(folder)), 1280, 720, 30.0)
+    return [begin, *(tracks(index, index % 3) for index in range(7)), End("cam", 7)]
+
+
+def test_there_is_a_line_for_every_frame_and_each_fits_the_schema(tmp_path: Path) -> None:
+    assert list(run_here(messages(tmp_path), RecordsSink())) == []
+    rows = [json.loads(line) for line in (tmp_path / "keypoints.jsonl").read_text().splitlines()]
+    assert [(row["index"], len(row["people"])) for row in rows] == [(n, n % 3) for n in range(7)]
+    for row in rows:
+        jsonschema.validate(row, json.loads(SCHEMA_FILE.read_text()))
+    assert next(iter(rows[0])) == "schema"
+    assert [path.name for path in tmp_path.iterdir()] == ["keypoints.jsonl"]
+
+
+def test_a_record_says_what_the_tracks_say() -> None:
+    given = tracks(4, 2)
+    record = record_of(given)
+    assert (record.pts_s, record.width, record.height, record.dropped, record.flags) == (
+        0.133467,
+        1280,
+        720,
+        3,
+        ["damaged"],
+    )
+    for at, person in enumerate(record.people):
+        assert person.id == at + 1
+        assert person.score == pytest.approx(given.people.scores[at], abs=6e-5)
+        np.testing.assert_allclose(np.array(person.keypoints)[:, :2], given.smooth[at], atol=6e-3)
+        np.testing.assert_allclose(np.array(person.keypoints)[:, 2], given.people.confidence[at], atol=6e-5)
+        np.testing.assert_allclose(person.raw_keypoints, given.people.keypoints[at], atol=6e-3)
+        np.testing.assert_allclose(person.box, given.people.boxes[at], atol=6e-3)
+
+
+def test_the_time_of_the_run_leaves_no_trace(tmp_path: Path) -> None:
+    for name, clock in (("a", 1), ("b", 10**15)):
+        (tmp_path / name).mkdir()
+        given = [
+            structs.replace(m, frame=structs.replace(m.frame, captured_ns=clock, wall_ns=clock))
+            if isinstance(m, Tracks)
+            else m
+            for m in messages(tmp_path / name)
+        ]
+        list(run_here(given, RecordsSink()))
+    assert (tmp_path / "a/keypoints.jsonl").read_bytes() == (tmp_path / "b/keypoints.jsonl").read_bytes()
+
+
+def test_a_killed_run_leaves_whole_lines_under_another_name(tmp_path: Path) -> None:
+    sink = RecordsSink()
+    for message in messages(tmp_path)[:5]:
+        list(sink.process(message))
+    (part,) = tmp_path.iterdir()
+    assert part.name == "keypoints.jsonl.part"
+    assert len([json.loads(line) for line in part.read_text().splitlines()]) == 4
+    sink.close()
+
+
+def test_a_folder_that_is_gone_gives_one_line(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"gone/keypoints\.jsonl cannot be written: No such file or directory"):
+        list(RecordsSink().process(messages(tmp_path / "gone")[0]))
+
+
+def test_the_schema_in_the_docs_is_the_code_s() -> None:
+    assert SCHEMA_FILE.read_bytes() == schema(), "run: python -m stream.records"

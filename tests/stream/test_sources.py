@@ -1,0 +1,88 @@
+"""What stands behind --source is found, and what is no source is named."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from stream.sources import SourceError, find
+
+
+def make(folder: Path, *names: str) -> None:
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        (folder / name).write_bytes(b"x")
+
+
+def test_a_folder_stands_for_its_videos_as_people_count(tmp_path: Path) -> None:
+    make(tmp_path / "d", "b10.mp4", "b2.MOV", "a.mkv", "notes.txt", "cover.jpg", ".hidden.mp4")
+    assert [Path(spec.uri).name for spec in find([str(tmp_path / "d")])] == ["a.mkv", "b2.MOV", "b10.mp4"]
+
+
+def test_a_folder_without_videos_is_one_source_of_images(tmp_path: Path) -> None:
+    make(tmp_path / "d", "2.jpg", "1.png", "notes.txt")
+    (spec,) = find([str(tmp_path / "d")])
+    assert (spec.kind, spec.name) == ("images", "d")
+
+
+def test_names_are_unique_and_a_file_may_have_any_ending(tmp_path: Path) -> None:
+    make(tmp_path / "a", "clip.mp4", "clip.dat")
+    make(tmp_path / "b", "clip.mp4")
+    specs = find([str(tmp_path / "a/clip.mp4"), str(tmp_path / "a/clip.dat"), str(tmp_path / "b")])
+    assert [spec.name for spec in specs] == ["clip", "clip-2", "clip-3"]
+
+
+def test_a_glob_goes_into_folders_when_it_says_so(tmp_path: Path) -> None:
+    make(tmp_path / "a", "1.mp4")
+    make(tmp_path / "a/b", "2.mp4", "10.mp4")
+    assert [Path(spec.uri).name for spec in find([str(tmp_path / "**/*.mp4")])] == ["1.mp4", "2.mp4", "10.mp4"]
+
+
+def test_a_file_whose_name_looks_like_a_glob_is_that_file(tmp_path: Path) -> None:
+    make(tmp_path, "take[1].mp4")
+    assert [spec.name for spec in find([str(tmp_path / "take[1].mp4")])] == ["take[1]"]
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("none.mp4", r"none\.mp4: no such file; check the path"),
+        ("*.none", r"\*\.none: no file matches"),
+        ("empty.mp4", "empty.mp4: the file is empty"),
+        ("pipe", "pipe: not a regular file"),
+        ("text", "text: folder holds no video and no image"),
+        ("0", "camera 0: comes with live sources"),
+        ("/dev/video7", "camera /dev/video7: comes with live sources"),
+        ("rtsp://me:secret@host:554/a?b", r"rtsp://\*\*\*@host:554/a\?b: reading from the network"),
+        ("https://host/a.mp4", "https://host/a.mp4: reading from the network"),
+        ("cams.streams", "cams.streams: a list of streams"),
+    ],
+)
+def test_what_is_no_source_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, said: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty.mp4").touch()
+    os.mkfifo(tmp_path / "pipe")
+    make(tmp_path / "text", "a.txt")
+    with pytest.raises(SourceError, match=said) as caught:
+        find([source])
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["folder", "file.mp4"])
+def test_what_may_not_be_read_is_named(tmp_path: Path, name: str) -> None:
+    make(tmp_path / "folder", "a.mp4")
+    make(tmp_path, "file.mp4")
+    (tmp_path / name).chmod(0)
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    me = os.geteuid()
+    if me == 0:
+        os.seteuid(65_534)  # root may read everything
+    try:
+        with pytest.raises(SourceError, match=f"{name}: .*cannot be read: Permission denied"):
+            find([str(tmp_path / name)])
+    finally:
+        os.seteuid(me)
+        (tmp_path / name).chmod(0o755)

@@ -1,0 +1,204 @@
+"""The overlay has the source's frames, times and sound, and appears whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from media import number_of, numbered, pictures_of, write_video
+from msgspec import structs
+
+from configs.schema import DecodeSettings, VideoSettings
+from stream.decode import decode
+from stream.messages import Begin, End, Frame, Message, Pixels
+from stream.runtime.stage import run_here
+from stream.sinks.output import OutputError
+from stream.sinks.video import VideoSink
+from stream.sources import find
+
+
+def copy(source: Path, folder: Path, **settings: object) -> Path:
+    """Send a source through decode and the sink."""
+    folder.mkdir(exist_ok=True)
+    (spec,) = find([str(source)])
+    decoding = DecodeSettings.model_validate({key: value for key, value in settings.items() if key.endswith("_s")})
+    video = VideoSettings.model_validate({key: value for key, value in settings.items() if not key.endswith("_s")})
+    messages = decode([structs.replace(spec, folder=str(folder))], decoding, lambda: False)
+    assert list(run_here(messages, VideoSink(video, decoding))) == []
+    return folder / "overlay.mp4"
+
+
+def test_every_frame_is_there_at_its_time(tmp_path: Path) -> None:
+    times = np.cumsum([0.0] + [0.04, 0.1, 0.033, 0.5, 0.02, 0.25] * 5).tolist()
+    source = write_video(tmp_path / "v.mp4", [numbered(n) for n in range(31)], times)
+    shown = pictures_of(copy(source, tmp_path / "out"))
+    assert [number_of(picture) for _, picture in shown] == list(range(31))
+    assert [at_s for at_s, _ in shown] == pytest.approx(times, abs=1e-3)
+
+
+def test_it_lasts_as_long_as_the_source(tmp_path: Path) -> None:
+    source = write_video(tmp_path / "v.mp4", [numbered(n) for n in range(50)])
+    with av.open(copy(source, tmp_path / "out")) as made, av.open(source) as given:
+        assert made.duration == pytest.approx(given.duration, abs=2000)
+        assert made.streams.video[0].codec_context.name == "h264"
+        assert made.streams.video[0].average_rate == pytest.approx(25, rel=1e-3)
+
+
+def sound_of(path: Path) -> tuple[float, float, str]:
+    """First and last moment of the sound, and its codec."""
+    with av.open(path) as container:
+        stream = container.streams.audio[0]
+        frames = list(container.decode(stream))
+        loud = [float(frame.time) for frame in frames if np.abs(frame.to_ndarray().astype(float)).mean() > 0.01]
+        return loud[0], loud[-1], stream.codec_context.name
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "kept"), [("v.mp4", "aac", "aac"), ("v.mkv", "pcm_s16le", "aac"), ("v.mkv", "libopus", "opus")]
+)
+def test_the_sound_is_kept_in_time(tmp_path: Path, name: str, codec: str, kept: str) -> None:
+    source = write_video(tmp_path / name, [numbered(n) for n in range(75)], audio=codec)
+    begins_s, ends_s, made = sound_of(copy(source, tmp_path / "out"))
+    source_begins_s, source_ends_s, _ = sound_of(source)
+    assert made.endswith(kept)
+    assert begins_s == pytest.approx(source_begins_s, abs=0.05)
+    assert ends_s == pytest.approx(source_ends_s, abs=0.05)
+    assert len(pictures_of(tmp_path / "out/overlay.mp4")) == 75
+
+
+def test_a_part_of_the_source_has_that_part_of_the_sound(tmp_path: Path) -> None:
+    source = write_video(tmp_path / "v.mp4", [numbered(n) for n in range(100)], audio="aac")
+    made = copy(source, tmp_path / "out", start_s=1.0, end_s=3.0)
+    assert [number_of(picture) for _, picture in pictures_of(made)] == list(range(25, 75))
+    begins_s, ends_s, _ = sound_of(made)
+    assert begins_s == pytest.approx(0, abs=0.05)
+    assert ends_s == pytest.approx(2, abs=0.05)
+
+
+def test_sound_is_left_out_on_request(tmp_path: Path) -> None:
+    source = write_video(tmp_path / "v.mp4", [numbered(n) for n in range(5)], audio="aac")
+    with av.open(copy(source, tmp_path / "out", audio=False)) as made:
+        assert len(made.streams.audio) == 0
+
+
+def test_odd_sides_are_padded_and_nothing_moves(tmp_path: Path) -> None:
+    picture = np.zeros((51, 33, 3), np.uint8)
+    picture[:, ::8] = 250
+    source = write_video(tmp_path / "v.mkv", [picture] * 3, codec="ffv1")
+    _, shown = pictures_of(copy(source, tmp_path / "out", crf=1))[1]
+    assert shown.shape == (52, 34, 3)
+    assert np.abs(shown[:51, :33].astype(int) - picture).mean() < 12
+
+
+def test_a_picture_of_another_size_is_letterboxed(tmp_path: Path) -> None:
+    small = write_video(tmp_path / "s.ts", [numbered(n) for n in range(5)])
+    tall = write_video(tmp_path / "t.ts", [np.full((256, 64, 3), 200, np.uint8)] * 5)
+    (tmp_path / "both.ts").write_bytes(small.read_bytes() + tall.read_bytes())
+    shown = [picture for _, picture in pictures_of(copy(tmp_path / "both.ts", tmp_path / "out"))]
+    assert len(shown) == 10
+    assert shown[-1].shape == (96, 128, 3)
+    assert shown[-1][:, 60:68].mean() > 180
+    assert shown[-1][:, :40].mean() < 20
+
+
+def test_colours_survive(tmp_path: Path) -> None:
+    for height in (240, 720):
+        colours = np.array([[200, 30, 30], [30, 200, 30], [30, 30, 200], [220, 220, 30]], np.uint8)
+        picture = np.repeat(np.repeat(colours[None], height, 0), 80, 1)
+        source = write_video(tmp_path / f"{height}.mkv", [picture] * 2, codec="ffv1")
+        made = copy(source, tmp_path / f"out{height}", crf=5)
+        (spec,) = find([str(made)])
+        frame = list(decode([spec], DecodeSettings(), lambda: False))[1]
+        assert isinstance(frame, Frame)
+        assert np.abs(frame.pixels.array[height // 2, 40::80].astype(int) - colours).max() <= 8
+
+
+def test_its_size_is_near_the_source_s(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    field = rng.integers(0, 256, (400, 600, 3), np.uint8)
+    moving = [field[n : n + 240, 2 * n : 2 * n + 320] for n in range(100)]
+    source = write_video(tmp_path / "v.mp4", moving, crf="32")
+    assert copy(source, tmp_path / "out").stat().st_size < 1.6 * source.stat().st_size
+
+
+def messages(folder: Path) -> list[Message]:
+    (spec,) = find([str(write_video(folder / "v.mp4", [numbered(n) for n in range(10)]))])
+    return list(decode([structs.replace(spec, folder=str(folder / "out"))], DecodeSettings(), lambda: False))
+
+
+def test_an_ended_input_without_an_end_still_gives_a_whole_file(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    list(run_here(messages(tmp_path)[:-1], VideoSink(VideoSettings(), DecodeSettings())))
+    assert len(pictures_of(tmp_path / "out/overlay.mp4")) == 10
+
+
+def test_an_error_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    sink = VideoSink(VideoSettings(), DecodeSettings())
+    for message in messages(tmp_path)[:5]:
+        list(sink.process(message))
+    sink.close()
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_source_without_frames_leaves_no_file(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    begin, *_, end = messages(tmp_path)
+    assert isinstance(begin, Begin)
+    assert isinstance(end, End)
+    list(run_here([begin, end, End("never opened", 0, problem="?")], VideoSink(VideoSettings(), DecodeSettings())))
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_two_sources_may_be_written_side_by_side(tmp_path: Path) -> None:
+    given = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        given.append(messages(tmp_path / name))
+        (tmp_path / name / "out").mkdir()
+    renamed = [
+        structs.replace(m, spec=structs.replace(m.spec, name="w"))
+        if isinstance(m, Begin)
+        else structs.replace(m, source="w")
+        for m in given[1]
+        if isinstance(m, Begin | Frame | End)
+    ]
+    mixed = [message for pair in zip(given[0], renamed, strict=True) for message in pair]
+    list(run_here(mixed, VideoSink(VideoSettings(), DecodeSettings())))
+    for name in ("a", "b"):
+        assert [number_of(picture) for _, picture in pictures_of(tmp_path / name / "out/overlay.mp4")] == list(
+            range(10)
+        )
+
+
+def test_a_folder_that_is_gone_gives_one_line(tmp_path: Path) -> None:
+    given = messages(tmp_path)
+    with pytest.raises(OutputError, match=r"out/overlay\.mp4 cannot be written: No such file or directory; free space"):
+        list(run_here(given, VideoSink(VideoSettings(), DecodeSettings())))
+
+
+def test_a_full_disk_gives_one_line() -> None:
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("this system has no /dev/full")
+    from stream.sinks.output import writing
+
+    with (
+        pytest.raises(OutputError, match="No space left on device"),
+        writing(full),
+        full.open("wb", buffering=0) as file,
+    ):
+        file.write(b"x")
+
+
+def test_a_still_picture_may_be_given_read_only(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    given = messages(tmp_path)
+    for message in given:
+        if isinstance(message, Frame):
+            message.pixels.array.flags.writeable = False
+            assert isinstance(message.pixels, Pixels)
+    list(run_here(given, VideoSink(VideoSettings(), DecodeSettings())))
+    assert len(pictures_of(tmp_path / "out/overlay.mp4")) == 10
