@@ -80,7 +80,7 @@ def run(
     mode: Annotated[
         Literal["exact", "fast"] | None, _in("Model", "--mode", help="torchvision's results, or less work.")
     ] = None,
-    conf: Annotated[float | None, _in("Model", "--conf", help="Lowest score of a person. Default: 0.5.")] = None,
+    conf: Annotated[float | None, _in("Model", "--conf", help="Lowest score of a new person. Default: 0.6.")] = None,
     kpt_thr: Annotated[float | None, _in("Model", "--kpt-thr", help="Lowest confidence of a drawn keypoint.")] = None,
     max_people: Annotated[int | None, _in("Model", "--max-people", help="At most so many people a frame.")] = None,
     smooth: Annotated[
@@ -163,6 +163,8 @@ def _run(sources: list[str], given: dict[str, Any]) -> int:
 
 def _changes(given: dict[str, Any]) -> dict[str, Any]:
     """Give the settings that the command line's own options change; None: not given."""
+    from configs.schema import TrackSettings
+
     conf = given["conf"]
     return {
         "decode.start_s": _seconds("--start", given["start"]),
@@ -174,7 +176,7 @@ def _changes(given: dict[str, Any]) -> dict[str, Any]:
         "engine.mode": given["mode"],
         "engine.people_max": given["max_people"],
         "track.score_high": conf,
-        "track.score_low": conf if conf is not None and conf < 0.2 else None,  # else it would pass score_high
+        "track.score_low": None if conf is None else min(conf, TrackSettings().score_low),
         "smooth.method": given["smooth"],
         "render.kpt_thr": given["kpt_thr"],
         "video.save": given["save"],

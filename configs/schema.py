@@ -64,14 +64,14 @@ class InferSettings(Section):
 class NmsSettings(Section):
     """When two poses of a frame are one person."""
 
-    oks_max: Share = Field(0.65, description="Of two poses more alike than this, the lower scored is dropped.")
+    oks_max: Share = Field(0.5, description="Of two poses more alike than this, the lower scored is dropped.")
 
 
 class TrackSettings(Section):
     """How one person is followed from frame to frame."""
 
-    score_high: Share = Field(0.5, description="A pose scored at or above this may start a track.")
-    score_low: Share = Field(0.2, description="A pose scored at or above this may continue a track.")
+    score_high: Share = Field(0.6, description="A pose scored at or above this may start a track.")
+    score_low: Share = Field(0.3, description="A pose scored at or above this may continue a track.")
     match_min: Share = Field(0.25, description="A pose joins a track only at or above this similarity.")
     confirm_s: Seconds = Field(0.08, description="A person is shown after being followed for so long.")
     lost_after_s: Seconds = Field(1.0, description="A track unseen for longer than this has ended.")
@@ -87,9 +87,9 @@ class SmoothSettings(Section):
     """How keypoints are steadied."""
 
     method: Literal["ema", "one-euro", "none"] = Field("ema", description="none: keypoints as detected.")
-    tau_s: Seconds = Field(0.08, description="Time constant of the moving average; 0 switches it off.")
+    tau_s: Seconds = Field(0.05, description="Time constant for a keypoint that is sure; 0 switches it off.")
     jump_share: Annotated[float, Field(gt=0, le=10)] = Field(
-        0.35, description="A keypoint that moves further than this share of the person's size starts anew."
+        0.35, description="A keypoint further off than this share of the person's size for 0.15 s starts anew."
     )
 
 

@@ -15,7 +15,7 @@ LAYERS = ["configs", "engines", "stream", "run_pipeline"]
 DOORS = {
     "zmq": {"stream/runtime/transport.py"},
     "av": {"stream/decode.py", "stream/sinks/video.py", "stream/demo.py"},
-    "cv2": {"stream/render.py"},
+    "cv2": {"stream/draw.py"},
     "filterpy": {"stream/tracking/kalman.py"},
     "matplotlib": {"stream/demo.py"},
     "torch_tensorrt": set[str](),

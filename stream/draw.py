@@ -1,0 +1,147 @@
+"""What a pencil can do on a picture: skeletons, corners, paths, labels. All of OpenCV that is used."""
+
+from __future__ import annotations
+
+import colorsys
+import math
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.ops.people import F
+from engines.ops.skeleton import LIMBS, NAMES
+
+Colour = tuple[int, int, int]
+"""RGB, each 0..255."""
+
+_LIMBS = np.array(LIMBS)
+_DARK: Colour = (20, 20, 24)
+_WHITE: Colour = (255, 255, 255)
+_LEFT = np.array([name.startswith("left") for name in NAMES])
+_RIGHT = np.array([name.startswith("right") for name in NAMES])
+_SHIFT = 4  # OpenCV's fixed point: 1/16 px, so that a slow skeleton glides instead of hopping
+_FAR_PX = 1e6  # further out a point is as good as here, and its fixed-point form fits 32 bits
+
+
+def colour_of(number: int) -> Colour:
+    """Give an identity its colour: always the same, far from its neighbours', never darker than mid grey.
+
+    Hues go round by the golden ratio, so that any few in a row lie far apart.
+    """
+    rgb = np.array(colorsys.hsv_to_rgb(number * 0.6180339887498949 % 1, 0.8, 1.0))
+    light = float(rgb @ [0.299, 0.587, 0.114])
+    return _mix(rgb * 255, max(0.0, (0.55 - light) / (1 - light)))
+
+
+class Canvas:
+    """A copy of a picture to draw on. Widths and letters grow with the picture.
+
+    Coordinates are pixels, the centre of the top left one at (0.5, 0.5); they may lie far outside.
+    """
+
+    def __init__(self, picture: NDArray[np.uint8]) -> None:
+        """Copy `picture`, (H, W, 3) RGB."""
+        self.picture = picture.copy()
+        self._height, self._width = picture.shape[:2]
+        self._unit = math.sqrt(self._height * self._width) / 960  # 1 at 1280 x 720
+        self._halo = max(1, round(1.2 * self._unit))
+        self._letter = max(0.36, 0.52 * self._unit)  # OpenCV's font scale; smaller than 0.36 cannot be read
+        self._stroke = max(1, round(1.4 * self._letter))
+
+    def skeleton(self, xy: F, confidence: F, size_px: float, colour: Colour, kpt_thr: float) -> None:
+        """Draw a person's limbs and joints, the left ones lighter, unsure joints smaller.
+
+        Args:
+            xy: (17, 2).
+            confidence: (17,) in 0..1.
+            size_px: the person's; a small person gets thin lines.
+            colour: the person's.
+            kpt_thr: less sure keypoints are left out, and limbs that end there.
+        """
+        seen = confidence >= kpt_thr
+        limbs = _LIMBS[seen[_LIMBS].all(1)]
+        left = _LEFT[limbs].any(1) & ~_RIGHT[limbs].any(1)
+        at, width = _fixed(xy), self._line_px(size_px)
+        radii = np.rint(width * (0.6 + 0.8 * confidence) * 16).astype(int)
+        light = _mix(np.array(colour), 0.55)
+        self._lines(at[limbs], _DARK, width + 2 * self._halo)
+        for joint in np.flatnonzero(seen):
+            self._disc(at[joint], int(radii[joint]) + self._halo * 16, _DARK)
+        self._lines(at[limbs[~left]], colour, width)
+        self._lines(at[limbs[left]], light, width)
+        for joint in np.flatnonzero(seen):
+            self._disc(at[joint], int(radii[joint]), light if _LEFT[joint] else colour)
+
+    def corners(self, box: F, colour: Colour) -> None:
+        """Mark the corners of a box, (4,): x1, y1, x2, y2."""
+        x1, y1, x2, y2 = (float(side) for side in box)
+        reach = 0.16 * min(x2 - x1, y2 - y1)
+        corners = [
+            [[x + step_x, y], [x, y], [x, y + step_y]]
+            for x, step_x in ((x1, reach), (x2, -reach))
+            for y, step_y in ((y1, reach), (y2, -reach))
+        ]
+        width = max(1, round(0.6 * self._line_px(max(x2 - x1, y2 - y1))))
+        lines = _fixed(np.array(corners, np.float32))
+        self._lines(lines, _DARK, width + 2 * self._halo)
+        self._lines(lines, colour, width)
+
+    def path(self, points: F, colour: Colour) -> None:
+        """Draw a way, (P, 2), oldest point first, thin at its start."""
+        at = _fixed(points)
+        widest = max(1, round(2.5 * self._unit))
+        thirds = [part for part in np.array_split(np.arange(len(at) - 1), 3) if len(part)]
+        for pen, extra in ((_DARK, 2 * self._halo), (colour, 0)):
+            for third, part in enumerate(thirds, 3 - len(thirds)):
+                width = max(1, round(widest * (third + 2) / 4))
+                self._lines([at[part[0] : part[-1] + 2]], pen, width + extra)
+
+    def label(self, name: str, more: str, box: F, colour: Colour) -> None:
+        """Write on a plate upon a box, or as near as the picture allows; `more` only where the box is wide enough."""
+        left, top, right, _ = (float(side) for side in box)
+        whole = f"{name} {more}"
+        text = whole if self._size_px(whole)[0] <= right - left else name
+        self._write(text, left, top, colour)
+
+    def note(self, text: str) -> None:
+        """Write a line in the lower left corner of the picture."""
+        margin = round(8 * self._unit)
+        self._write(text, margin, self._height - margin, None)
+
+    def _line_px(self, size_px: float) -> int:
+        return max(1, round(min(max(2, 3 * self._unit), size_px / 55)))
+
+    def _lines(self, lines: list[NDArray[np.int32]] | NDArray[np.int32], colour: Colour, width_px: int) -> None:
+        cv2.polylines(self.picture, list(lines), False, colour, width_px, cv2.LINE_AA, _SHIFT)
+
+    def _disc(self, at: NDArray[np.int32], radius: int, colour: Colour) -> None:
+        cv2.circle(self.picture, (int(at[0]), int(at[1])), radius, colour, cv2.FILLED, cv2.LINE_AA, _SHIFT)
+
+    def _size_px(self, text: str) -> tuple[int, int, int]:
+        """Give a text's width, its height above its line, and how far it hangs below."""
+        (width, above), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, self._letter, self._stroke)
+        return width, above, below
+
+    def _write(self, text: str, left: float, bottom: float, paper: Colour | None) -> None:
+        """Write on a plate with that lower left corner, moved into the picture; None: dimmed glass, white letters."""
+        width, above, below = self._size_px(text)
+        pad = max(2, round(7 * self._letter))
+        wide, high = width + 2 * pad, above + below + 2 * pad
+        x = round(min(max(left, 0), max(0, self._width - wide)))
+        y = round(min(max(bottom - high, 0), max(0, self._height - high)))
+        plate = self.picture[y : y + high, x : x + wide]
+        plate[:] = paper or plate // 10 * 3
+        ink, at = _DARK if paper else _WHITE, (pad, pad + above)
+        cv2.putText(plate, text, at, cv2.FONT_HERSHEY_SIMPLEX, self._letter, ink, self._stroke, cv2.LINE_AA)
+
+
+def _fixed(xy: F) -> NDArray[np.int32]:
+    """Give OpenCV's fixed-point coordinates: its pixel centres are whole numbers, ours end in a half."""
+    fixed: NDArray[np.int32] = np.rint((np.clip(xy, -_FAR_PX, _FAR_PX) - 0.5) * (1 << _SHIFT)).astype(np.int32)
+    return fixed
+
+
+def _mix(colour: NDArray[np.floating] | NDArray[np.int_], white: float) -> Colour:
+    red, green, blue = (round(float(part + (255 - part) * white)) for part in colour)
+    return red, green, blue

@@ -1,0 +1,30 @@
+"""Poses to poses: drops those that repeat a better-scored one of the same frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from configs.schema import NmsSettings
+from engines.ops.oks import oks_nms
+from engines.ops.skeleton import SIGMAS
+from stream.messages import Message, Poses
+from stream.runtime.stage import Stage
+
+
+class Nms(Stage):
+    """Poses in, Poses out, best score first.
+
+    The network has dropped boxes that overlap; what is left are two boxes on one person that overlap little,
+    such as the whole body and its upper half.
+    """
+
+    def __init__(self, nms: NmsSettings) -> None:
+        self._oks_max = nms.oks_max
+
+    def process(self, message: Message) -> Iterator[Message]:
+        if isinstance(message, Poses):
+            keep = oks_nms(message.people, SIGMAS, self._oks_max)
+            message = msgspec.structs.replace(message, people=message.people.take(keep))
+        yield message

@@ -1,0 +1,169 @@
+"""The stage that draws: Tracks in, Frame with a drawn picture out."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from msgspec import structs
+
+from configs.schema import RenderSettings
+from engines.ops.people import F
+from engines.ops.skeleton import NAMES
+from stream.messages import Begin, End, Frame, Message, Pixels, Tracks
+from stream.runtime.stage import Stage
+
+if TYPE_CHECKING:
+    from stream.draw import Canvas
+
+_HIPS = [NAMES.index("left_hip"), NAMES.index("right_hip")]
+_RATE_TAU_S = 1.0  # the shown rate answers within about a second and does not flicker
+
+
+class OpenCVError(ImportError):
+    """OpenCV is installed but cannot be loaded."""
+
+
+def check_opencv() -> None:
+    """Load OpenCV.
+
+    Raises:
+        OpenCVError: it cannot be loaded; on a bare Debian or Ubuntu a system library is missing.
+    """
+    try:
+        import stream.draw  # noqa: F401
+    except ImportError as error:
+        raise OpenCVError(
+            f"OpenCV cannot be loaded: {error}; on Debian or Ubuntu: apt-get install libgl1 libglib2.0-0"
+        ) from error
+
+
+@dataclass(frozen=True)
+class _Step:
+    """Where somebody was."""
+
+    pts_ns: int
+    xy: F
+    hips: bool
+    """The middle of the hips; else of the box."""
+
+
+@dataclass
+class _Seen:
+    """What is remembered of one source."""
+
+    live: bool = False
+    epoch: int = 0
+    pts_ns: int | None = None
+    interval_s: float | None = None
+    trails: dict[int, deque[_Step]] = field(default_factory=dict)
+
+
+class Render(Stage):
+    """Tracks in, Frame out, its picture a drawn copy.
+
+    The line below tells, of a live source, frames a second and age; of any other, only what the
+    video itself says: its overlay is a function of video, weights and settings, however fast the machine.
+    """
+
+    def __init__(self, settings: RenderSettings) -> None:
+        """Load OpenCV.
+
+        Raises:
+            OpenCVError: it cannot be loaded.
+        """
+        check_opencv()
+        from stream.draw import Canvas, colour_of  # not at the top: there `check_opencv` could not speak
+
+        self._canvas, self._colour_of = Canvas, colour_of
+        self._settings = settings
+        self._seen: dict[str, _Seen] = {}
+
+    def process(self, message: Message) -> Iterator[Message]:
+        match message:
+            case Begin():
+                self._seen[message.spec.name] = _Seen(message.live)
+            case End():
+                self._seen.pop(message.source, None)
+            case Tracks():
+                yield self._drawn(message, self._seen.setdefault(message.frame.source, _Seen()))
+                return
+        yield message
+
+    def _drawn(self, tracks: Tracks, seen: _Seen) -> Frame:
+        if tracks.frame.epoch != seen.epoch:
+            seen.epoch, seen.pts_ns, seen.trails = tracks.frame.epoch, None, {}
+        canvas = self._canvas(tracks.frame.pixels.array)
+        if self._settings.trail_s:
+            self._remember(tracks, seen.trails)
+            for number, steps in seen.trails.items():
+                for part in _parts(steps):
+                    canvas.path(part, self._colour_of(number))
+        self._people(canvas, tracks)
+        _measure(tracks.frame, seen)
+        if self._settings.hud:
+            canvas.note(_line(tracks, seen))
+        return structs.replace(tracks.frame, pixels=Pixels(canvas.picture))
+
+    def _people(self, canvas: Canvas, tracks: Tracks) -> None:
+        people = tracks.people
+        colours = [self._colour_of(number) for number in tracks.ids.tolist()]
+        for at, colour in enumerate(colours):
+            canvas.corners(people.boxes[at], colour)
+            size_px = float(np.sqrt(people.areas_px2[at]))
+            canvas.skeleton(tracks.smooth[at], people.confidence[at], size_px, colour, self._settings.kpt_thr)
+        if self._settings.labels:  # after everybody: no skeleton runs over a label
+            for at, colour in enumerate(colours):
+                canvas.label(f"#{tracks.ids[at]}", f"{people.scores[at]:.2f}", people.boxes[at], colour)
+
+    def _remember(self, tracks: Tracks, trails: dict[int, deque[_Step]]) -> None:
+        """Add where everybody is; forget what is older than the trails, and who has no step left."""
+        now_ns = tracks.frame.pts_ns
+        for at, number in enumerate(tracks.ids.tolist()):
+            hips = bool((tracks.people.confidence[at, _HIPS] >= self._settings.kpt_thr).all())
+            xy = tracks.smooth[at, _HIPS] if hips else tracks.people.boxes[at].reshape(2, 2)
+            trails.setdefault(number, deque()).append(_Step(now_ns, xy.mean(0), hips))
+        for number, steps in list(trails.items()):
+            while steps and now_ns - steps[0].pts_ns > self._settings.trail_s * 1e9:
+                steps.popleft()
+            if not steps:
+                del trails[number]
+
+
+def _parts(steps: Iterable[_Step]) -> Iterator[F]:
+    """Give the ways, (P, 2), that join hips with hips and boxes with boxes: from one to the other nobody moved."""
+    part: list[_Step] = []
+    for step in steps:
+        if part and part[-1].hips != step.hips:
+            yield np.stack([one.xy for one in part])
+            part = []
+        part.append(step)
+    yield np.stack([one.xy for one in part])
+
+
+def _measure(frame: Frame, seen: _Seen) -> None:
+    """Follow the time between frames: an average that forgets, by the source's clock."""
+    if seen.pts_ns is not None:
+        step_s = (frame.pts_ns - seen.pts_ns) / 1e9
+        if seen.interval_s is None:
+            seen.interval_s = step_s
+        else:
+            seen.interval_s += (step_s - seen.interval_s) * (1 - np.exp(-step_s / _RATE_TAU_S))
+    seen.pts_ns = frame.pts_ns
+
+
+def _line(tracks: Tracks, seen: _Seen) -> str:
+    frame, count = tracks.frame, len(tracks.people)
+    people = "1 person" if count == 1 else f"{count} people"
+    if not seen.live:
+        minutes, ms = divmod(frame.pts_ns // 1_000_000, 60_000)
+        return f"{minutes:02d}:{ms // 1000:02d}.{ms % 1000:03d} | frame {frame.index} | {people}"
+    parts = [people]
+    if frame.times_ns:
+        parts.insert(0, f"age {(max(frame.times_ns.values()) - frame.captured_ns) / 1e6:.0f} ms")
+    if seen.interval_s:
+        parts.insert(0, f"{1 / seen.interval_s:.1f} fps")
+    return " | ".join(parts)

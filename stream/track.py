@@ -1,0 +1,52 @@
+"""Poses to tracks: one tracker a source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from configs.schema import SmoothSettings, TrackSettings
+from stream.messages import Begin, End, Message, Poses, Tracks
+from stream.runtime.stage import Stage
+from stream.tracking.tracker import Tracker
+
+
+class Track(Stage):
+    """Poses in, Tracks out: who is who, numbered anew in each source.
+
+    When a source's epoch rises, people who stand where they stood keep their ids, unless the picture's
+    size has changed. The pictures of a folder may have nothing to do with each other, so there
+    everybody is shown at first sight.
+    """
+
+    def __init__(self, track: TrackSettings, smooth: SmoothSettings) -> None:
+        self._track, self._smooth = track, smooth
+        self._trackers: dict[str, Tracker] = {}
+        self._clocks: dict[str, tuple[int, int, int]] = {}
+        """Epoch, width and height of each source's newest frame."""
+
+    def process(self, message: Message) -> Iterator[Message]:
+        match message:
+            case Begin():
+                confirm_s = 0.0 if message.spec.kind == "images" else self._track.confirm_s
+                track = self._track.model_copy(update={"confirm_s": confirm_s})
+                self._trackers[message.spec.name] = Tracker(track, self._smooth)
+                self._clocks[message.spec.name] = (0, message.width, message.height)
+                yield message
+            case Poses():
+                yield self._follow(message)
+            case End():
+                self._trackers.pop(message.source, None)
+                self._clocks.pop(message.source, None)
+                yield message
+            case _:
+                yield message
+
+    def _follow(self, poses: Poses) -> Tracks:
+        frame = poses.frame
+        tracker = self._trackers[frame.source]
+        epoch, *size = self._clocks[frame.source]
+        if frame.epoch != epoch:
+            tracker.restart(keep=size == [frame.width, frame.height])
+        self._clocks[frame.source] = (frame.epoch, frame.width, frame.height)
+        followed = tracker.update(poses.people, frame.pts_ns)
+        return Tracks(frame, followed.people, followed.ids, followed.smooth)
