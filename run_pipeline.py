@@ -195,7 +195,7 @@ def _seconds(option: str, text: str | None) -> float | None:
         from configs.load import ConfigError
 
         raise ConfigError(f"{option} {text}: expected seconds or hh:mm:ss, as 90 or 0:01:30")
-    return sum(part * 60**at for at, part in enumerate(reversed(parts)))
+    return float(sum(part * 60**at for at, part in enumerate(reversed(parts))))
 
 
 def _tell(summary: Summary, given: dict[str, Any]) -> None:

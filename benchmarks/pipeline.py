@@ -29,7 +29,6 @@ from stream.demo import FPS, make_scene
 from stream.launch import Summary, launch
 from stream.messages import Frame, SourceSpec, Tracks
 from stream.outputs import with_folders
-from stream.runtime.reports import Beat
 from stream.runtime.stage import run_here
 from stream.runtime.supervisor import Progress
 from stream.runtime.topology import Pipeline, build
@@ -67,8 +66,10 @@ def _speed(settings: Settings, clip: Path, folder: Path, repeats: int) -> None:
     pictures = [message.pixels.array for message in _decoded(settings, clip) if isinstance(message, Frame)]
     people = statistics.mean(len(engine([picture])[0]) for picture in pictures[:20])
     height, width, _ = pictures[0].shape
-    print(f"{clip.name}: {len(pictures)} frames of {width}x{height}, {people:.1f} people a frame; "
-          f"{settings.engine.model}, torch {torch.__version__}, {torch.get_num_threads()} threads, {platform.processor()}")
+    print(
+        f"{clip.name}: {len(pictures)} frames of {width}x{height}, {people:.1f} people a frame; "
+        f"{settings.engine.model}, torch {torch.__version__}, {torch.get_num_threads()} threads, {platform.processor()}"
+    )
     processes = settings.model_copy(update={"runtime": settings.runtime.model_copy(update={"transport": "ipc"})})
     threads = settings.model_copy(update={"runtime": settings.runtime.model_copy(update={"transport": "inproc"})})
     summaries: list[Summary] = []
@@ -87,7 +88,9 @@ def _speed(settings: Settings, clip: Path, folder: Path, repeats: int) -> None:
     print(f"\n{'':24} {'fps':>7} {'/ bare':>7} {'/ naive':>8}   (median of {repeats}; all)")
     for name, values in fps.items():
         middle = statistics.median(values)
-        print(f"{name:24} {middle:7.2f} {middle / bare:7.2f} {middle / naive:8.2f}   {', '.join(f'{v:.2f}' for v in values)}")
+        print(
+            f"{name:24} {middle:7.2f} {middle / bare:7.2f} {middle / naive:8.2f}   {', '.join(f'{v:.2f}' for v in values)}"
+        )
     _stages(summaries[-1])
 
 
@@ -147,8 +150,10 @@ def _memory(settings: Settings, folder: Path, frames: int) -> None:
     early = next(count for count in taken if count >= 200)
     late = next(count for count in taken if count >= frames * 0.98)
     print("\nmemory of all processes together, each shared page counted once:")
-    print(f"{taken[early] / 1e6:.0f} MB at frame {early}, {taken[late] / 1e6:.0f} MB at frame {late}, "
-          f"at most {max(taken.values()) / 1e6:.0f} MB")
+    print(
+        f"{taken[early] / 1e6:.0f} MB at frame {early}, {taken[late] / 1e6:.0f} MB at frame {late}, "
+        f"at most {max(taken.values()) / 1e6:.0f} MB"
+    )
 
 
 def _proportional_bytes() -> float:

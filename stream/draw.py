@@ -64,7 +64,7 @@ class Canvas:
         left = _LEFT[limbs].any(1) & ~_RIGHT[limbs].any(1)
         at, width = _fixed(xy), self._line_px(size_px)
         radii = np.rint(width * (0.6 + 0.8 * confidence) * 16).astype(int)
-        light = _mix(np.array(colour), 0.55)
+        light = _mix(np.array(colour), 0.5)
         self._lines(at[limbs], _DARK, width + 2 * self._halo)
         for joint in np.flatnonzero(seen):
             self._disc(at[joint], int(radii[joint]) + self._halo * 16, _DARK)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -12,19 +12,17 @@ from msgspec import structs
 
 from configs.schema import RenderSettings
 from engines.ops.people import F
-from engines.ops.skeleton import NAMES
 from stream.messages import Begin, End, Frame, Message, Pixels, Tracks
 from stream.runtime.stage import Stage
 
 if TYPE_CHECKING:
     from stream.draw import Canvas
 
-_HIPS = [NAMES.index("left_hip"), NAMES.index("right_hip")]
 _RATE_TAU_S = 1.0  # the shown rate answers within about a second and does not flicker
 
 
 class OpenCVError(ImportError):
-    """OpenCV is installed but cannot be loaded."""
+    """OpenCV cannot be loaded."""
 
 
 def check_opencv() -> None:
@@ -41,16 +39,6 @@ def check_opencv() -> None:
         ) from error
 
 
-@dataclass(frozen=True)
-class _Step:
-    """Where somebody was."""
-
-    pts_ns: int
-    xy: F
-    hips: bool
-    """The middle of the hips; else of the box."""
-
-
 @dataclass
 class _Seen:
     """What is remembered of one source."""
@@ -59,7 +47,8 @@ class _Seen:
     epoch: int = 0
     pts_ns: int | None = None
     interval_s: float | None = None
-    trails: dict[int, deque[_Step]] = field(default_factory=dict)
+    trails: dict[int, deque[tuple[int, F]]] = field(default_factory=dict)
+    """By id: when, and where the middle of the box was; oldest first."""
 
 
 class Render(Stage):
@@ -100,8 +89,7 @@ class Render(Stage):
         if self._settings.trail_s:
             self._remember(tracks, seen.trails)
             for number, steps in seen.trails.items():
-                for part in _parts(steps):
-                    canvas.path(part, self._colour_of(number))
+                canvas.path(np.stack([middle for _, middle in steps]), self._colour_of(number))
         self._people(canvas, tracks)
         _measure(tracks.frame, seen)
         if self._settings.hud:
@@ -119,29 +107,16 @@ class Render(Stage):
             for at, colour in enumerate(colours):
                 canvas.label(f"#{tracks.ids[at]}", f"{people.scores[at]:.2f}", people.boxes[at], colour)
 
-    def _remember(self, tracks: Tracks, trails: dict[int, deque[_Step]]) -> None:
-        """Add where everybody is; forget what is older than the trails, and who has no step left."""
+    def _remember(self, tracks: Tracks, trails: dict[int, deque[tuple[int, F]]]) -> None:
+        """Add where everybody is; forget what is older than a trail, and who has none left."""
         now_ns = tracks.frame.pts_ns
-        for at, number in enumerate(tracks.ids.tolist()):
-            hips = bool((tracks.people.confidence[at, _HIPS] >= self._settings.kpt_thr).all())
-            xy = tracks.smooth[at, _HIPS] if hips else tracks.people.boxes[at].reshape(2, 2)
-            trails.setdefault(number, deque()).append(_Step(now_ns, xy.mean(0), hips))
+        for number, box in zip(tracks.ids.tolist(), tracks.people.boxes, strict=True):
+            trails.setdefault(number, deque()).append((now_ns, box.reshape(2, 2).mean(0)))
         for number, steps in list(trails.items()):
-            while steps and now_ns - steps[0].pts_ns > self._settings.trail_s * 1e9:
+            while steps and now_ns - steps[0][0] > self._settings.trail_s * 1e9:
                 steps.popleft()
             if not steps:
                 del trails[number]
-
-
-def _parts(steps: Iterable[_Step]) -> Iterator[F]:
-    """Give the ways, (P, 2), that join hips with hips and boxes with boxes: from one to the other nobody moved."""
-    part: list[_Step] = []
-    for step in steps:
-        if part and part[-1].hips != step.hips:
-            yield np.stack([one.xy for one in part])
-            part = []
-        part.append(step)
-    yield np.stack([one.xy for one in part])
 
 
 def _measure(frame: Frame, seen: _Seen) -> None:

@@ -52,7 +52,9 @@ class Pipeline:
         if name == "infer":
             from stream.infer import Infer
 
-            return Infer(settings.engine, settings.infer)
+            # The tracker looks at nobody below its low score: no need to find their keypoints.
+            score_min = max(settings.engine.score_min, settings.track.score_low)
+            return Infer(settings.engine.model_copy(update={"score_min": score_min}), settings.infer)
         if name == "nms":
             from stream.nms import Nms
 

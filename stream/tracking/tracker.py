@@ -17,7 +17,6 @@ from stream.tracking.kalman import BoxKalman
 from stream.tracking.smooth import Smoother
 
 Ints = NDArray[np.int64]
-Which = NDArray[np.intp] | NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,7 @@ class Tracker:
 
     def _end_lost(self) -> None:
         patience_s = np.where(self._ids > 0, self._settings.lost_after_s, self._settings.confirm_s)
-        self._keep(self._seen | (self._now_ns - self._seen_ns <= patience_s * 1e9))
+        self._keep(self._now_ns - self._seen_ns <= patience_s * 1e9)
 
     def _keep(self, which: NDArray[np.bool_]) -> None:
         self._motions = [self._motions[row] for row in np.flatnonzero(which)]

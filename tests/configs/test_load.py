@@ -63,7 +63,7 @@ def test_a_malformed_assignment_says_what_was_expected(text: str) -> None:
 
 
 def test_scores_in_the_wrong_order_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"track: score_low is 0\.9; it must not pass score_high, 0\.5"):
+    with pytest.raises(ConfigError, match=r"track: score_low is 0\.9; it must not pass score_high, 0\.6"):
         load(None, ["track.score_low=0.9"])
 
 

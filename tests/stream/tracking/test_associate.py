@@ -27,7 +27,7 @@ def best_sum(alike: np.ndarray, least: float) -> float:
     return max(square[range(len(square)), order].sum() for order in permutations(range(len(square))))
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", range(12))
 def test_no_other_pairing_has_a_greater_sum(seed: int) -> None:
     rng = np.random.default_rng(seed)
     alike = rng.random(rng.integers(1, 6, 2))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.tracking.kalman import BoxKalman
@@ -52,6 +52,7 @@ def test_one_astray_box_does_not_carry_the_person_away() -> None:
     assert 1 < motion.box[0] - BOX[0] < 25
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.tuples(st.integers(0, 10**6), st.floats(0, 3), st.floats(0, 30)), min_size=1, max_size=30))
 def test_sides_stay_among_those_measured(steps: list[tuple[int, float, float]]) -> None:
     motion, sides = BoxKalman(BOX), [BOX[2:] - BOX[:2]]

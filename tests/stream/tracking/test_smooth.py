@@ -5,6 +5,7 @@ from typing import Literal
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from configs.schema import SmoothSettings
@@ -48,6 +49,7 @@ def test_time_cut_into_pieces_changes_nothing(pieces: int) -> None:
     assert steadied(step(20, 1 + pieces), 0.06 / pieces, EMA, 0.7)[-1] == pytest.approx(whole)
 
 
+@examples(deadline=None, max_examples=50)
 @given(st.integers(0, 1000), st.sampled_from([0.01, 0.1]))
 def test_the_average_stays_among_what_was_seen(seed: int, dt_s: float) -> None:
     points = np.random.default_rng(seed).uniform(-100, 100, (30, 2))

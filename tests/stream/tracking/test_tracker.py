@@ -53,6 +53,11 @@ def test_a_single_sighting_later_on_shows_nobody_and_uses_no_id() -> None:
     assert [frame.ids.tolist() for frame in shown] == [[1]] * 8 + [[1, 2]] * 2
 
 
+def test_sightings_far_apart_in_time_do_not_add_up_to_a_person() -> None:
+    frames = [nobody(), crowd([(100, 100)])] + [nobody()] * 10 + [crowd([(100, 100)]), nobody()]
+    assert [len(frame.ids) for frame in fed(new(), frames)] == [0] * 14
+
+
 def test_two_who_cross_keep_their_ids() -> None:
     paths = [[(100 + 8 * t, 100), (500 - 8 * t, 104)] for t in range(50)]
     hidden = [path if abs(path[0][0] - path[1][0]) > 30 else path[:1] for path in paths]  # one hides the other
@@ -84,6 +89,15 @@ def test_who_is_missing_for_half_a_second_keeps_the_id_also_on_the_move() -> Non
     shown = fed(new(), walk)
     assert [len(frame.ids) for frame in shown] == [1] * 25 + [0] * 12 + [1] * 23
     assert shown[-1].ids.tolist() == [1]
+
+
+def test_after_a_gap_without_frames_a_walker_is_sought_further_on_with_box_and_keypoints() -> None:
+    strict = new(TRACK.model_copy(update={"match_min": 0.65}))
+    gathers = [100 + 200 * s * s for s in np.arange(0, 1, 0.04)]
+    steady = [300 + 400 * s for s in np.arange(0, 1, 0.04)]
+    fed(strict, [crowd([(x, 100)]) for x in gathers + steady])
+    far = steady[-1] + 400 * 0.3  # three times as far as she is wide
+    assert strict.update(crowd([(far, 100)]), int(2.26 * S)).ids.tolist() == [1]
 
 
 def test_who_is_missing_for_two_seconds_gets_a_new_id_and_the_old_one_never_returns() -> None:
@@ -118,6 +132,11 @@ def test_smooth_belongs_to_the_same_person_as_the_detection_beside_it() -> None:
         assert shown.smooth == pytest.approx(shown.people.keypoints, abs=1e-3)
 
 
+def test_after_a_while_unseen_smooth_is_where_the_person_is_now() -> None:
+    shown = fed(new(), [crowd([(100, 100)])] * 5 + [nobody()] * 15 + [crowd([(110, 100)])])
+    assert shown[-1].smooth == pytest.approx(shown[-1].people.keypoints, abs=0.1)
+
+
 def test_a_new_clock_keeps_who_stands_where_they_stood() -> None:
     tracker = new()
     fed(tracker, [crowd([(100 + 6 * t, 100)]) for t in range(20)], start_s=50)
@@ -125,6 +144,13 @@ def test_a_new_clock_keeps_who_stands_where_they_stood() -> None:
     shown = fed(tracker, [crowd([(220, 100), (500, 100)])] * 2)
     assert [frame.ids.tolist() for frame in shown] == [[1, 2], [1, 2]]
     assert shown[0].smooth == pytest.approx(shown[0].people.keypoints)
+
+
+def test_a_new_clock_forgets_where_people_were_going() -> None:
+    tracker = new()
+    fed(tracker, [crowd([(100 + 6 * t, 100)]) for t in range(20)])
+    tracker.restart(keep=True)
+    assert fed(tracker, [crowd([(214, 100)])] + [nobody()] * 15 + [crowd([(214, 100)])])[-1].ids.tolist() == [1]
 
 
 def test_a_new_clock_and_size_end_everybody() -> None:

@@ -1,0 +1,25 @@
+"""What every backend makes: the three parts of the network, ready to call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from engines.model.keypoint_rcnn import Features
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Three callables; the first dimension of what they are given may be of any size above 0."""
+
+    features: Callable[[Tensor], Features]
+    """(B, 3, H, W) normalised pictures, H and W multiples of 32."""
+    box_head: Callable[[Tensor], tuple[Tensor, Tensor]]
+    """(N, C, 7, 7) cut-outs to (N, 2) class logits and (N, 8) box deltas."""
+    keypoint_head: Callable[[Tensor], Tensor]
+    """(N, C, 14, 14) cut-outs to (N, 17, 56, 56) heat-map logits."""
+    device: torch.device
+    """Where they want what they are given."""

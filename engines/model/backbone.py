@@ -1,0 +1,166 @@
+"""Picture to feature levels: a body and the pyramid on top of it.
+
+Batch norm is folded into the convolutions before they are loaded, so none is here. Module names are
+torchvision's: they are the names in published weights.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from engines.model.architecture import Architecture, MobileNetV2, ResNet
+
+
+class Backbone(nn.Module):
+    """(B, 3, H, W) to the feature levels that people are cut out of, finest first; H and W multiples of 32."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        self.body = _body(architecture.body)
+        self.fpn = FeaturePyramid(self.body.channels, architecture.channels)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        levels: tuple[Tensor, ...] = self.fpn(self.body(images))
+        return levels
+
+
+class FeaturePyramid(nn.Module):
+    """Gives every tap of the body what the coarser ones saw. Source: https://arxiv.org/abs/1612.03144."""
+
+    def __init__(self, taps: tuple[int, ...], channels: int) -> None:
+        super().__init__()
+        self.inner_blocks = nn.ModuleList(nn.Sequential(nn.Conv2d(tap, channels, 1)) for tap in taps)
+        self.layer_blocks = nn.ModuleList(nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1)) for _ in taps)
+
+    def forward(self, taps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        inner = [block(tap) for block, tap in zip(self.inner_blocks, taps, strict=True)]
+        for at in range(len(inner) - 2, -1, -1):
+            inner[at] = inner[at] + functional.interpolate(inner[at + 1], scale_factor=2.0, mode="nearest")
+        return tuple(block(x) for block, x in zip(self.layer_blocks, inner, strict=True))
+
+
+class MobileNetBody(nn.Module):
+    """MobileNetV2's blocks 0 to 17."""
+
+    channels = (32, 96, 320)
+    _TAPS = (6, 13, 17)
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Widening, channels, blocks, stride: table 2 of the paper.
+        rows = (
+            (1, 16, 1, 1),
+            (6, 24, 2, 2),
+            (6, 32, 3, 2),
+            (6, 64, 4, 2),
+            (6, 96, 3, 1),
+            (6, 160, 3, 2),
+            (6, 320, 1, 1),
+        )
+        blocks: list[nn.Module] = [nn.Sequential(_Conv3x3(3, 32, stride=2), nn.ReLU6(inplace=True))]
+        at = 32
+        for widening, channels, count, stride in rows:
+            for index in range(count):
+                blocks.append(InvertedResidual(at, channels, stride if index == 0 else 1, widening))
+                at = channels
+        self.features = nn.ModuleList(blocks)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        taps = []
+        for index, block in enumerate(self.features):
+            x = block(x)
+            if index in self._TAPS:
+                taps.append(x)
+        return tuple(taps)
+
+
+class InvertedResidual(nn.Module):
+    """Widen, look around in each channel by itself, narrow again."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, widening: int) -> None:
+        super().__init__()
+        wide = inputs * widening
+        layers: list[nn.Module] = []
+        if widening != 1:
+            layers.append(nn.Sequential(nn.Conv2d(inputs, wide, 1), nn.ReLU6(inplace=True)))
+        layers.append(nn.Sequential(_Conv3x3(wide, wide, stride, groups=wide), nn.ReLU6(inplace=True)))
+        layers.append(nn.Conv2d(wide, outputs, 1))
+        self.conv = nn.Sequential(*layers)
+        self.adds = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.conv(x)
+        return x + y if self.adds else y
+
+
+class _Conv3x3(nn.Conv2d):
+    """With stride 2 it pads right and bottom only: for even sides that is TensorFlow's SAME."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, groups: int = 1) -> None:
+        super().__init__(inputs, outputs, 3, stride, padding=2 - stride, groups=groups)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(functional.pad(x, (0, 1, 0, 1)) if self.stride == (2, 2) else x)
+
+
+class ResNetBody(nn.Module):
+    """A bottleneck ResNet without its classifier."""
+
+    channels = (256, 512, 1024, 2048)
+
+    def __init__(self, blocks: tuple[int, int, int, int]) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3)
+        layers = [
+            _layer(inputs, outputs, count, stride=1 if inputs == 64 else 2)
+            for (inputs, outputs), count in zip(pairwise((64, *self.channels)), blocks, strict=True)
+        ]
+        self.layer1, self.layer2, self.layer3, self.layer4 = layers
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        x = functional.max_pool2d(functional.relu(self.conv1(x), inplace=True), 3, stride=2, padding=1)
+        taps = []
+        for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
+            x = layer(x)
+            taps.append(x)
+        return tuple(taps)
+
+
+class Bottleneck(nn.Module):
+    """Narrow, look around, widen; added to what came in."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        narrow = outputs // 4
+        self.conv1 = nn.Conv2d(inputs, narrow, 1)
+        self.conv2 = nn.Conv2d(narrow, narrow, 3, stride, padding=1)
+        self.conv3 = nn.Conv2d(narrow, outputs, 1)
+        self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride)) if inputs != outputs else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = functional.relu(self.conv1(x), inplace=True)
+        y = functional.relu(self.conv2(y), inplace=True)
+        y = self.conv3(y)
+        return functional.relu(y + (x if self.downsample is None else self.downsample(x)), inplace=True)
+
+
+def _layer(inputs: int, outputs: int, blocks: int, stride: int) -> nn.Sequential:
+    rest = (Bottleneck(outputs, outputs, stride=1) for _ in range(blocks - 1))
+    return nn.Sequential(Bottleneck(inputs, outputs, stride), *rest)
+
+
+def _body(body: MobileNetV2 | ResNet) -> MobileNetBody | ResNetBody:
+    match body:
+        case MobileNetV2():
+            return MobileNetBody()
+        case ResNet():
+            return ResNetBody(body.blocks)
+
+
+def halved(level: Tensor) -> Tensor:
+    """Give every second cell of a level, from the first on."""
+    return torch.nn.functional.max_pool2d(level, kernel_size=1, stride=2)

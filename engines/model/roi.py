@@ -1,0 +1,67 @@
+"""Proposals judged by the box head: the people of each picture.
+
+Letters: B pictures, P proposals a picture, D people a picture at most.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from engines.model.box_coder import clip, decode, not_smaller
+from engines.model.rpn import Proposals
+from engines.model.suppress import suppress
+
+IOU_MAX = 0.5
+SIDE_PX_MIN = 1e-2
+_WEIGHTS = (10.0, 5.0)
+
+
+class Detections(NamedTuple):
+    """The people of B pictures, best first, in pixels of the network's input."""
+
+    boxes: Tensor
+    """(B, D, 4)."""
+    scores: Tensor
+    """(B, D) in 0..1; -1 where there is nobody."""
+    settled: Tensor
+    """() False: the rounds of suppression were not enough, and this is wrong."""
+
+
+class Limits(NamedTuple):
+    """Which people are wanted."""
+
+    score_min: float
+    """Those scored above this..."""
+    people_max: int
+    """...and of each picture at most so many, the best."""
+
+
+def detect(
+    judged: tuple[Tensor, Tensor], proposals: Proposals, sizes: Tensor, limits: Limits, rounds: int | None
+) -> Detections:
+    """Give the people of each picture.
+
+    Args:
+        judged: the box head's (B * P, 2) class logits and (B * P, 8) deltas.
+        proposals: what it judged.
+        sizes: (B, 2) height and width of each picture without its padding.
+        limits: which of them are wanted.
+        rounds: see `suppress`.
+    """
+    logits, deltas = judged
+    scores = logits.float().softmax(-1)[:, 1].view_as(proposals.alive)
+    boxes = decode(deltas.float()[:, 4:].view_as(proposals.boxes), proposals.boxes, _WEIGHTS)
+    boxes = clip(boxes, sizes)
+    alive = proposals.alive & (scores > limits.score_min) & not_smaller(boxes, SIDE_PX_MIN)
+    scores, boxes = _best_first(torch.where(alive, scores, -1.0), boxes)
+    stays, settled = suppress(boxes, scores >= 0, IOU_MAX, rounds)
+    scores, boxes = _best_first(torch.where(stays, scores, -1.0), boxes)
+    return Detections(boxes[:, : limits.people_max], scores[:, : limits.people_max], settled & proposals.settled)
+
+
+def _best_first(scores: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
+    scores, order = scores.sort(dim=1, descending=True, stable=True)
+    return scores, boxes.gather(1, order[..., None].expand(-1, -1, 4))

@@ -1,0 +1,104 @@
+"""Boxes cut out of feature levels, each from the level that fits its size, all in one gather.
+
+Source: https://arxiv.org/abs/1703.06870, section 3; the choice of level: https://arxiv.org/abs/1612.03144, equation 1.
+Letters: B pictures, C channels, N boxes, S cells of all levels of all pictures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+_SAMPLES = 2
+"""Points a bin along each axis."""
+_PERSON_PX, _PERSON_LEVEL = 224, 4
+"""A box of this side comes from this level."""
+
+
+@dataclass(frozen=True)
+class Pyramid:
+    """Feature levels laid out for gathering."""
+
+    cells: Tensor
+    """(S, C) cells: level by level, in it picture by picture, row by row."""
+    starts: Tensor
+    """(levels,) where each level starts in `cells`."""
+    hw: Tensor
+    """(levels, 2) height and width of each level."""
+    level_first: int
+    """Level 0 of these has a cell every 2**level_first pixels."""
+
+    @staticmethod
+    def of(levels: tuple[Tensor, ...], level_first: int) -> Pyramid:
+        """Lay out levels (B, C, h, w), finest first."""
+        cells = [level.permute(0, 2, 3, 1).flatten(0, 2) for level in levels]
+        starts = [0]
+        for level in cells[:-1]:
+            starts.append(starts[-1] + len(level))
+        device = levels[0].device
+        hw = torch.tensor([level.shape[2:] for level in levels]).to(device, non_blocking=True)
+        return Pyramid(torch.cat(cells), torch.tensor(starts).to(device, non_blocking=True), hw, level_first)
+
+
+def roi_align(pyramid: Pyramid, boxes: Tensor, image: Tensor, bins: int, aligned: bool = False) -> Tensor:
+    """Give what lies in each box, in bins x bins bins.
+
+    A bin is the mean of 2x2 points, each interpolated between the four cells around it.
+
+    Args:
+        pyramid: where to cut.
+        boxes: (N, 4) pixels of the network's input.
+        image: (N,) of which picture.
+        bins: along each axis.
+        aligned: shift by half a cell and cut boxes narrower than a cell as they are.
+
+    Returns:
+        (N, C, bins, bins), its memory channels last.
+    """
+    level = level_of(boxes, pyramid.level_first, len(pyramid.hw))
+    scale = torch.pow(2.0, -(level + pyramid.level_first).to(boxes.dtype))[:, None]
+    starts, ends = (boxes * scale - (0.5 if aligned else 0.0)).split(2, dim=1)  # (N, 2): x, y
+    sides = ends - starts if aligned else (ends - starts).clamp(min=1)
+    hw = pyramid.hw[level]  # (N, 2)
+    x, x_weight = _taps(starts[:, 0], sides[:, 0], hw[:, 1], bins)  # (N, bins, 4)
+    y, y_weight = _taps(starts[:, 1], sides[:, 1], hw[:, 0], bins)
+    base = pyramid.starts[level] + image * (hw[:, 0] * hw[:, 1])
+    rows = base[:, None, None] + y * hw[:, 1, None, None]
+    which = rows[:, :, None, :, None] + x[:, None, :, None, :]  # (N, bins, bins, 4, 4)
+    weight = y_weight[:, :, None, :, None] * x_weight[:, None, :, None, :]
+    taps = which.shape[-1] * which.shape[-2]
+    # The sum of weighted rows is one fused pass; nothing of size taps x C is ever made.
+    cut = functional.embedding_bag(
+        which.reshape(-1, taps),
+        pyramid.cells,
+        mode="sum",
+        per_sample_weights=weight.reshape(-1, taps).to(pyramid.cells),
+    )
+    return cut.view(len(boxes), bins, bins, -1).permute(0, 3, 1, 2)
+
+
+def level_of(boxes: Tensor, level_first: int, levels: int) -> Tensor:
+    """(N,) which of the levels, counted from 0, fits each box (N, 4)."""
+    sides = boxes[:, 2:] - boxes[:, :2]
+    side = (sides[:, 0] * sides[:, 1]).sqrt()
+    level = torch.floor(_PERSON_LEVEL + torch.log2(side / _PERSON_PX) + 1e-6)
+    return level.clamp(level_first, level_first + levels - 1).nan_to_num(level_first).long() - level_first
+
+
+def _taps(start: Tensor, side: Tensor, cells: Tensor, bins: int) -> tuple[Tensor, Tensor]:
+    """Cells (N, bins, 4) that the points of each bin lie between along one axis, and their shares of the bin's mean."""
+    at = torch.arange(bins * _SAMPLES, device=start.device, dtype=start.dtype)
+    bin_side = side[:, None] / bins
+    place = torch.floor(at / _SAMPLES) * bin_side + (at % _SAMPLES + 0.5) * (bin_side / _SAMPLES) + start[:, None]
+    last = (cells - 1)[:, None]
+    inside = (place >= -1) & (place <= cells[:, None])
+    place = place.clamp(min=0).minimum(last.to(place.dtype))
+    low = place.long()
+    high = torch.minimum(low + 1, last)
+    share = place - low
+    which = torch.stack((low, high), -1).unflatten(1, (bins, _SAMPLES)).flatten(2)
+    weight = torch.stack((1 - share, share), -1) * (inside[..., None] / _SAMPLES)
+    return which, weight.unflatten(1, (bins, _SAMPLES)).flatten(2)

@@ -1,0 +1,48 @@
+"""Greedy non-maximum suppression of many lists of boxes at once, exact and without asking the device."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def suppress(boxes: Tensor, alive: Tensor, iou_max: float, rounds: int | None = None) -> tuple[Tensor, Tensor]:
+    """Say which boxes stay when each one that stays removes the later ones that overlap it too much.
+
+    Greedy suppression has one solution of `stays_j = no i < j stays with iou_ij > iou_max`. Each round applies the
+    right side to all boxes at once; every round settles at least one more box of each list, and typically
+    most of them, so a handful of rounds ends it.
+
+    Args:
+        boxes: (G, n, 4) in G lists of their own, each sorted best first.
+        alive: (G, n) False: the box is not there.
+        iou_max: boxes that overlap by more than this are one.
+        rounds: how many rounds; None: until nothing changes, which asks the device after each.
+
+    Returns:
+        (G, n) whether a box stays, and () whether the rounds were enough. If not, the first is wrong.
+    """
+    overlaps = (_iou(boxes) > iou_max).triu_(1).to(boxes.dtype)  # (G, n, n), row i removes column j
+    stays, settled = _round(alive, alive, overlaps)
+    done = 1
+    while done != rounds and not (rounds is None and settled):
+        stays, settled = _round(stays, alive, overlaps)
+        done += 1
+    return stays, settled
+
+
+def _round(stays: Tensor, alive: Tensor, overlaps: Tensor) -> tuple[Tensor, Tensor]:
+    removers = torch.bmm(stays.to(overlaps.dtype)[:, None], overlaps)[:, 0]  # (G, n) how many
+    after = alive & (removers == 0)
+    return after, (after == stays).all()
+
+
+def _iou(boxes: Tensor) -> Tensor:
+    """(G, n, 4) to (G, n, n)."""
+    sides = boxes[..., 2:] - boxes[..., :2]
+    areas = sides[..., 0] * sides[..., 1]
+    x1, y1, x2, y2 = boxes.unbind(-1)
+    w = torch.minimum(x2[:, :, None], x2[:, None]) - torch.maximum(x1[:, :, None], x1[:, None])
+    h = torch.minimum(y2[:, :, None], y2[:, None]) - torch.maximum(y1[:, :, None], y1[:, None])
+    shared = w.clamp_(min=0) * h.clamp_(min=0)
+    return shared / (areas[:, :, None] + areas[:, None] - shared)

@@ -1,0 +1,308 @@
+"""The command line as a user meets it: outputs, exit codes, one line for each thing that is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import psutil
+import pytest
+
+from stream.demo import make_scene
+
+ROOT = Path(__file__).parents[2]
+FRAMES = 20
+
+
+def posestream(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, ROOT / "run_pipeline.py", *map(str, arguments)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def records(run: Path) -> list[dict]:
+    return [json.loads(line) for line in (run / "keypoints.jsonl").read_text().splitlines()]
+
+
+def frame_count(video: Path) -> int:
+    with av.open(video) as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
+@pytest.fixture(scope="session")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("scene") / "scene.mp4"
+    make_scene(path, people=2, seconds=FRAMES / 30)
+    return path
+
+
+def test_help_answers_at_once_and_names_every_option(tmp_path: Path) -> None:
+    started_s = time.monotonic()
+    done = posestream(tmp_path, "--help")
+    assert time.monotonic() - started_s < 3  # measured 0.3 s; a loaded machine is no failure, an import of torch is
+    assert done.returncode == 0
+    for option in ("--source", "--config", "--set", "--output", "--weights", "--conf", "--kpt-thr", "--json", "--web"):
+        assert option in done.stdout
+
+
+def test_a_clip_gives_overlay_records_and_summary(tmp_path: Path, scene: Path) -> None:
+    done = posestream(tmp_path, "--source", scene, "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    run = tmp_path / "runs" / "scene"
+    rows = records(run)
+    assert [row["index"] for row in rows] == list(range(FRAMES))
+    assert all(len(row["people"]) == 2 for row in rows)
+    assert {person["id"] for row in rows for person in row["people"]} == {1, 2}
+    assert frame_count(run / "overlay.mp4") == FRAMES
+    summary = json.loads(done.stdout)
+    assert summary["frames"] == FRAMES
+    assert set(summary["stages"]) == {"decode", "infer", "nms", "track", "render", "video", "records"}
+    assert json.loads((run / "run.json").read_text())["sources"] == summary["sources"]
+    assert sorted(os.listdir(run)) == ["keypoints.jsonl", "overlay.mp4", "run.json"]
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "runtime.transport=inproc",
+        "runtime.groups=[[decode, infer, nms, track, render, sinks]]",
+        "runtime.slots=2",
+    ],
+)
+def test_records_do_not_depend_on_how_the_stages_are_grouped(tmp_path: Path, scene: Path, setting: str) -> None:
+    posestream(tmp_path, "--source", scene, "--no-save", "--output", "as-is")
+    done = posestream(tmp_path, "--source", scene, "--no_save", "--output", "other", "--set", setting)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "as-is/keypoints.jsonl").read_bytes() == (tmp_path / "other/keypoints.jsonl").read_bytes()
+
+
+def test_records_equal_those_of_the_python_api(tmp_path: Path, scene: Path) -> None:
+    import msgspec
+
+    from stream.api import tracks
+
+    posestream(tmp_path, "--source", scene, "--no-save", "--output", "run")
+    assert [json.loads(msgspec.json.encode(record)) for record in tracks(scene)] == records(tmp_path / "run")
+
+
+def test_several_sources_each_get_a_folder_and_a_bad_one_harms_no_other(tmp_path: Path, scene: Path) -> None:
+    (tmp_path / "text.mp4").write_text("no video\n")
+    (tmp_path / "clips").mkdir()
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / "clips" / name).symlink_to(scene)
+    done = posestream(tmp_path, "--source", "clips/*.mp4", "text.mp4", "--end", "0.2", "--output", "out")
+    assert done.returncode == 3
+    assert len(done.stderr.splitlines()) == 1
+    assert "text.mp4" in done.stderr
+    assert sorted(os.listdir(tmp_path / "out")) == ["a", "b"]
+    assert (tmp_path / "out/a/keypoints.jsonl").read_text().count("\n") == 6
+
+
+def test_nothing_is_overwritten_unasked(tmp_path: Path, scene: Path) -> None:
+    for _ in range(2):
+        posestream(tmp_path, scene, "--end", "0.05", "--no-save")
+    assert sorted(os.listdir(tmp_path / "runs")) == ["scene", "scene-2"]
+    (tmp_path / "runs/scene/mine.txt").write_text("kept")
+    done = posestream(tmp_path, scene, "--end", "0.1", "--no-save", "--output", "runs/scene", "--overwrite")
+    assert done.returncode == 0
+    assert len(records(tmp_path / "runs/scene")) == 3
+    assert (tmp_path / "runs/scene/mine.txt").read_text() == "kept"
+
+
+def audio_only(path: Path) -> None:
+    with av.open(path, "w", format="mp4") as container:
+        stream = container.add_stream("aac", rate=16_000, layout="mono")
+        for at in range(10):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+            frame.sample_rate, frame.pts, frame.time_base = 16_000, at * 1024, Fraction(1, 16_000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def lossless(path: Path, count: int, width: int, height: int) -> None:
+    with av.open(path, "w", format="matroska") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = width, height, "bgr0"
+        for _ in range(count):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((height, width, 3), np.uint8), "rgb24")))
+        if count:
+            container.mux(stream.encode(None))
+
+
+def cut(path: Path, scene: Path) -> None:
+    """The index of an MP4 that was being recorded is at its end: lost."""
+    with av.open(scene) as container, av.open(path, "w", format="mp4") as out:
+        source = container.streams.video[0]
+        stream = out.add_stream_from_template(source)
+        for packet in container.demux(source):
+            if packet.dts is not None:
+                packet.stream = stream
+                out.mux(packet)
+    data = path.read_bytes()
+    path.write_bytes(data[: data.rindex(b"moov") - 4])
+
+
+def flipped(path: Path, scene: Path) -> None:
+    """Every fifth packet is noise."""
+    with av.open(scene) as container, av.open(path, "w", format="matroska") as out:
+        source = container.streams.video[0]
+        stream = out.add_stream_from_template(source)
+        for at, packet in enumerate(container.demux(source)):
+            if packet.dts is None:
+                continue
+            if at % 5 == 4:
+                noise = av.Packet(np.random.default_rng(at).bytes(packet.size))
+                noise.pts, noise.dts, noise.time_base = packet.pts, packet.dts, packet.time_base
+                packet = noise
+            packet.stream = stream
+            out.mux(packet)
+
+
+def folder_of(folder: Path, files: dict[str, bytes]) -> None:
+    folder.mkdir()
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+
+
+Make = Callable[[Path, Path], object]
+BAD: list[tuple[str, Make, list[str], int, str]] = [
+    ("missing", lambda bad, scene: None, ["bad"], 3, "bad"),
+    ("empty file", lambda bad, scene: bad.touch(), ["bad"], 3, "empty"),
+    ("text", lambda bad, scene: bad.write_text("hello\n"), ["bad"], 3, "bad"),
+    ("random bytes", lambda bad, scene: bad.write_bytes(os.urandom(9999)), ["bad"], 3, "bad"),
+    ("audio only", lambda bad, scene: audio_only(bad), ["bad"], 3, "no video"),
+    ("index cut off", lambda bad, scene: cut(bad, scene), ["bad"], 3, "cut"),
+    ("end cut off", lambda bad, scene: bad.write_bytes(scene.read_bytes()[:-20_000]), ["bad"], 4, "bad"),
+    ("flipped bits", lambda bad, scene: flipped(bad, scene), ["bad"], 4, "damaged"),
+    ("no frames", lambda bad, scene: lossless(bad, 0, 64, 48), ["bad"], 3, "bad"),
+    ("empty folder", lambda bad, scene: bad.mkdir(), ["bad"], 3, "bad"),
+    ("folder of text", lambda bad, scene: folder_of(bad, {"a.txt": b"a"}), ["bad"], 3, "bad"),
+    ("folder of torn images", lambda bad, scene: folder_of(bad, {"a.png": b"a", "b.png": b"b"}), ["bad"], 3, "bad"),
+    ("pipe", lambda bad, scene: os.mkfifo(bad), ["bad"], 3, "bad"),
+    ("glob of nothing", lambda bad, scene: None, ["*.nothing"], 3, "*.nothing"),
+    ("camera", lambda bad, scene: None, ["0"], 3, "camera"),
+    ("rtsp", lambda bad, scene: None, ["rtsp://me:secret@host/1"], 3, "rtsp://***@host/1"),
+    (
+        "unknown setting",
+        lambda bad, scene: bad.touch(),
+        ["bad", "--set", "track.lost_afer_s=1"],
+        2,
+        "did you mean lost_after_s",
+    ),
+    ("setting out of range", lambda bad, scene: bad.touch(), ["bad", "--conf", "7"], 2, "track.score_high"),
+    ("unknown option", lambda bad, scene: bad.touch(), ["bad", "--bogus"], 2, "--bogus"),
+    ("no such preset", lambda bad, scene: bad.touch(), ["bad", "--config", "none.yaml"], 2, "none.yaml"),
+    ("time that is none", lambda bad, scene: bad.touch(), ["bad", "--start", "1:x"], 2, "hh:mm:ss"),
+    ("not yet", lambda bad, scene: bad.touch(), ["bad", "--web", "127.0.0.1:8080"], 2, "--web"),
+    (
+        "missing weights",
+        lambda bad, scene: bad.write_bytes(scene.read_bytes()),
+        ["bad", "--weights", "no.pth"],
+        6,
+        "no.pth",
+    ),
+    (
+        "output is a file",
+        lambda bad, scene: bad.write_bytes(scene.read_bytes()),
+        ["bad", "--output", "bad", "--overwrite"],
+        5,
+        "bad",
+    ),
+    ("start after the end", lambda bad, scene: bad.write_bytes(scene.read_bytes()), ["bad", "--start", "99"], 4, "bad"),
+]
+
+
+@pytest.mark.parametrize(
+    ("make", "arguments", "code", "said"), [case[1:] for case in BAD], ids=[case[0] for case in BAD]
+)
+def test_bad_input_gets_one_line_and_its_exit_code(
+    tmp_path: Path, scene: Path, make: Make, arguments: list[str], code: int, said: str
+) -> None:
+    make(tmp_path / "bad", scene)
+    done = posestream(tmp_path, *arguments, "--quiet")
+    assert done.returncode == code, done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert done.stderr.startswith("posestream: ")
+    assert said in done.stderr
+    assert "secret" not in done.stderr + done.stdout
+    left = {path.name for path in tmp_path.rglob("*")}
+    assert not any(name.endswith(".part") or name == "overlay.tmp" for name in left)
+    if code == 3:
+        assert not list(tmp_path.rglob("run.json")), "a source that gave nothing left outputs"
+
+
+def test_one_pixel_is_a_picture_too(tmp_path: Path) -> None:
+    lossless(tmp_path / "dot.mkv", 3, 1, 1)
+    done = posestream(tmp_path, "dot.mkv")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [row["people"] for row in records(tmp_path / "runs/dot")] == [[], [], []]
+    assert frame_count(tmp_path / "runs/dot/overlay.mp4") == 3
+
+
+def long_run(folder: Path, scene: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Start a run of 30 times the scene and wait until its records grow."""
+    (folder / "long").mkdir()
+    for at in range(30):
+        (folder / "long" / f"{at}.mp4").symlink_to(scene)
+    process = subprocess.Popen(
+        [sys.executable, ROOT / "run_pipeline.py", "long", "--output", "out", *arguments],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    until_s = time.monotonic() + 60
+    while not any(path.stat().st_size > 3000 for path in folder.glob("out/*/keypoints.jsonl*")):
+        assert process.poll() is None
+        assert time.monotonic() < until_s
+    return process
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_ends_in_time_with_playable_outputs(
+    tmp_path: Path, scene: Path, sent: signal.Signals, code: int
+) -> None:
+    process = long_run(tmp_path, scene)
+    process.send_signal(sent)
+    asked_s = time.monotonic()
+    _, said = process.communicate(timeout=20)
+    assert time.monotonic() - asked_s < 5
+    assert process.returncode == code, said
+    for run in (tmp_path / "out").iterdir():
+        assert frame_count(run / "overlay.mp4") == len(records(run)) > 0
+    assert json.loads((sorted((tmp_path / "out").iterdir())[0] / "run.json").read_text())["interrupted"]
+
+
+def test_a_killed_network_ends_the_run_with_playable_outputs(tmp_path: Path, scene: Path) -> None:
+    process = long_run(tmp_path, scene)
+    workers = psutil.Process(process.pid).children()
+    assert len(workers) == 4
+    max(workers, key=lambda worker: worker.memory_info().rss).kill()  # the network's is the largest
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 7
+    assert said == "posestream: stage infer was killed by SIGKILL\n"
+    for run in (tmp_path / "out").iterdir():
+        assert frame_count(run / "overlay.mp4") == len(records(run)) > 0
+
+
+def test_a_killed_supervisor_leaves_no_process(tmp_path: Path, scene: Path) -> None:
+    process = long_run(tmp_path, scene)
+    workers = psutil.Process(process.pid).children()
+    process.kill()
+    process.communicate()
+    _, alive = psutil.wait_procs(workers, timeout=5)
+    assert not alive
