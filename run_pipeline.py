@@ -153,6 +153,8 @@ def _run(sources: list[str], given: dict[str, Any]) -> int:
     with interrupts, ProgressLine(given["quiet"]) as line:
         summary, failure = launch(settings, specs, interrupts.count, line.show)
     _tell(summary, given)
+    if not sources and summary.frames and settings.video.save:
+        _show_frame(specs[0].folder, summary.frames // 2, given)
     if failure:
         if given["debug"]:
             print(failure.trace, file=sys.stderr)
@@ -215,6 +217,14 @@ def _tell(summary: Summary, given: dict[str, Any]) -> None:
                 for name in source.outputs:
                     print(f"  {Path(source.folder) / name}")
         print(f"{summary.frames} frames in {summary.seconds:.1f} s, {summary.fps:.1f} fps")
+
+
+def _show_frame(folder: str, number: int, given: dict[str, Any]) -> None:
+    from stream.demo import save_picture
+
+    path = save_picture(Path(folder) / "overlay.mp4", number)
+    if not given["quiet"] and not given["as_json"]:
+        print(f"one of its frames as a picture: {path}")
 
 
 def _worst(summary: Summary) -> int:

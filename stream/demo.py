@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -71,6 +72,15 @@ def demo_source(output: Path | None, overwrite: bool) -> list[SourceSpec]:
     clip = Path(spec.folder) / "scene.mp4"
     make_scene(clip)
     return [structs.replace(spec, uri=str(clip))]
+
+
+def save_picture(overlay: Path, number: int) -> Path:
+    """Write one frame of an overlay as frame.png beside it; give its path."""
+    path = overlay.with_name("frame.png")
+    with av.open(str(overlay)) as container:
+        frames = container.decode(video=0)
+        next(islice(frames, number, None)).save(str(path))
+    return path
 
 
 def make_scene(path: Path, people: int = 3, seconds: float = 5.0) -> None:
