@@ -28,8 +28,17 @@ def _left() -> dict[str, set[str]]:
     }
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _temporary_files_of_our_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Another run on the same machine must not look like something left behind."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("tmp")))
+        patch.setattr(tempfile, "tempdir", None)
+        yield
+
+
 @pytest.fixture(autouse=True)
-def _nothing_is_left() -> Iterator[None]:
+def _nothing_is_left(_temporary_files_of_our_own: None) -> Iterator[None]:
     before = _left()
     yield
     gc.collect()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -111,6 +113,16 @@ def cut_index(source: Path, path: Path) -> Path:
     data = remux(source, path, "mp4").read_bytes()
     path.write_bytes(data[: data.rindex(b"moov") - 4])
     return path
+
+
+def png_header(width: int, height: int) -> bytes:
+    """Give a PNG that claims a size and has no pixels."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(99))), (b"IEND", b""))
+    parts = [
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in chunks
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
 def rotate(path: Path, degrees: int) -> None:

@@ -19,7 +19,7 @@ from stream.runtime.frame_store import FrameStore
 from stream.runtime.group import run_group
 from stream.runtime.hosts import Host, Process, Thread
 from stream.runtime.metrics import StageFigures
-from stream.runtime.reports import Beat, Began, Command, Done, Ended, Failed, Joined, Ready, Report
+from stream.runtime.reports import Beat, Began, Command, Done, Ended, Failed, Ready, Report
 from stream.runtime.topology import GroupSpec, groups
 from stream.runtime.transport import Desk, new_context
 from stream.runtime.worker import Orders, load_factory
@@ -177,11 +177,10 @@ class Supervisor:
                 self._move_on(type(report))
 
     def _move_on(self, state: type[Report]) -> None:
-        if not all(reached is state for reached in self._states.values()):
-            return
-        if state is Joined and self._folder:
-            shutil.rmtree(self._folder)  # all are connected: a socket needs its name no more, and none can be left
-        if state is Ready:
+        reached = list(self._states.values())
+        if self._folder and None not in reached:
+            shutil.rmtree(self._folder, ignore_errors=True)  # all are joined: sockets need their names no more
+        if state is Ready and all(one is Ready for one in reached):
             self.progress.started_s = time.monotonic()
             self._tell_all("go")
 

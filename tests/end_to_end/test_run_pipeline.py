@@ -16,6 +16,7 @@ import av
 import numpy as np
 import psutil
 import pytest
+from media import cut_index, remux, spoil
 
 from stream.demo import make_scene
 
@@ -143,33 +144,9 @@ def lossless(path: Path, count: int, width: int, height: int) -> None:
             container.mux(stream.encode(None))
 
 
-def cut(path: Path, scene: Path) -> None:
-    """The index of an MP4 that was being recorded is at its end: lost."""
-    with av.open(scene) as container, av.open(path, "w", format="mp4") as out:
-        source = container.streams.video[0]
-        stream = out.add_stream_from_template(source)
-        for packet in container.demux(source):
-            if packet.dts is not None:
-                packet.stream = stream
-                out.mux(packet)
-    data = path.read_bytes()
-    path.write_bytes(data[: data.rindex(b"moov") - 4])
-
-
-def flipped(path: Path, scene: Path) -> None:
-    """Every fifth packet is noise."""
-    with av.open(scene) as container, av.open(path, "w", format="matroska") as out:
-        source = container.streams.video[0]
-        stream = out.add_stream_from_template(source)
-        for at, packet in enumerate(container.demux(source)):
-            if packet.dts is None:
-                continue
-            if at % 5 == 4:
-                noise = av.Packet(np.random.default_rng(at).bytes(packet.size))
-                noise.pts, noise.dts, noise.time_base = packet.pts, packet.dts, packet.time_base
-                packet = noise
-            packet.stream = stream
-            out.mux(packet)
+def end_cut_off(path: Path, scene: Path) -> None:
+    data = remux(scene, path, "mp4", movflags="+faststart").read_bytes()
+    path.write_bytes(data[: len(data) * 9 // 10])
 
 
 def folder_of(folder: Path, files: dict[str, bytes]) -> None:
@@ -185,9 +162,9 @@ BAD: list[tuple[str, Make, list[str], int, str]] = [
     ("text", lambda bad, scene: bad.write_text("hello\n"), ["bad"], 3, "bad"),
     ("random bytes", lambda bad, scene: bad.write_bytes(os.urandom(9999)), ["bad"], 3, "bad"),
     ("audio only", lambda bad, scene: audio_only(bad), ["bad"], 3, "no video"),
-    ("index cut off", lambda bad, scene: cut(bad, scene), ["bad"], 3, "cut"),
-    ("end cut off", lambda bad, scene: bad.write_bytes(scene.read_bytes()[:-20_000]), ["bad"], 4, "bad"),
-    ("flipped bits", lambda bad, scene: flipped(bad, scene), ["bad"], 4, "damaged"),
+    ("index cut off", lambda bad, scene: cut_index(scene, bad), ["bad"], 3, "cut"),
+    ("end cut off", lambda bad, scene: end_cut_off(bad, scene), ["bad"], 4, "bad"),
+    ("flipped bits", lambda bad, scene: spoil(scene, bad, every=5), ["bad"], 4, "damaged"),
     ("no frames", lambda bad, scene: lossless(bad, 0, 64, 48), ["bad"], 3, "bad"),
     ("empty folder", lambda bad, scene: bad.mkdir(), ["bad"], 3, "bad"),
     ("folder of text", lambda bad, scene: folder_of(bad, {"a.txt": b"a"}), ["bad"], 3, "bad"),
@@ -222,7 +199,13 @@ BAD: list[tuple[str, Make, list[str], int, str]] = [
         5,
         "bad",
     ),
-    ("start after the end", lambda bad, scene: bad.write_bytes(scene.read_bytes()), ["bad", "--start", "99"], 4, "bad"),
+    (
+        "start after the end",
+        lambda bad, scene: bad.write_bytes(scene.read_bytes()),
+        ["bad", "--start", "99"],
+        3,
+        "--start",
+    ),
 ]
 
 
