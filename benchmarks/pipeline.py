@@ -88,9 +88,8 @@ def _speed(settings: Settings, clip: Path, folder: Path, repeats: int) -> None:
     print(f"\n{'':24} {'fps':>7} {'/ bare':>7} {'/ naive':>8}   (median of {repeats}; all)")
     for name, values in fps.items():
         middle = statistics.median(values)
-        print(
-            f"{name:24} {middle:7.2f} {middle / bare:7.2f} {middle / naive:8.2f}   {', '.join(f'{v:.2f}' for v in values)}"
-        )
+        each = ", ".join(f"{value:.2f}" for value in values)
+        print(f"{name:24} {middle:7.2f} {middle / bare:7.2f} {middle / naive:8.2f}   {each}")
     _stages(summaries[-1])
 
 

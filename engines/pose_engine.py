@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from configs.schema import EngineSettings
-from engines.backends import eager
+from engines.backends.choose import choose
 from engines.backends.parts import Parts
 from engines.model.inference import Finder, Found
 from engines.model.roi import Limits
@@ -94,17 +94,17 @@ class PoseEngine:
         if not len(frames):
             return []
         with torch.inference_mode():
-            batch = to_input(frames, self.architecture, self._device)
+            batch = to_input(list(frames), self.architecture, self._device)
             found = self._finder.find(batch.images, batch.sizes)
         self.unsound += found.unsound
         return [_people(found, batch, index) for index in range(len(frames))]
 
     def _build(self, settings: EngineSettings) -> Parts:
-        if settings.backend not in ("auto", "eager"):
-            raise EngineError(f"backend {settings.backend} is not in this version: use --backend eager")
         if settings.mode != "exact":
             raise EngineError(f"mode {settings.mode} is not in this version: use --mode exact")
-        return eager.build(load_model(settings.model, settings.weights), self._device)
+        network = load_model(settings.model, settings.weights)
+        backend = "eager" if settings.backend == "auto" else settings.backend
+        return choose(backend, network, self.architecture, self._device).parts
 
 
 def _device(name: str) -> torch.device:

@@ -1,7 +1,8 @@
-"""From a container's timestamps to a clock that only rises."""
+"""From what a container says of time to a clock that only rises."""
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 
 _BREAK_NS = 1_000_000_000
@@ -45,3 +46,16 @@ class Clock:
                 now_ns, flags = self._last_ns + _LEAST_NS, ("timing_repaired",)
         self._last_ns = now_ns
         return now_ns, flags
+
+
+def frame_rate(average: Fraction | None, guessed: Fraction | None) -> float | None:
+    """Give the frames a second, from FFmpeg's two opinions; None if it has none."""
+    if average and guessed and average > 4 * guessed:  # it has taken the ticks of the clock for frames
+        average = guessed
+    return float(average or guessed or 0) or None
+
+
+def seconds_in(text: str) -> float | None:
+    """Read hh:mm:ss.fraction; None if it is something else."""
+    found = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d*)?)", text)
+    return int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3]) if found else None

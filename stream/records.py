@@ -73,7 +73,7 @@ def record_of(tracks: Tracks) -> Record:
 
 def schema() -> bytes:
     """Give the JSON Schema of a record."""
-    made = msgspec.json.schema(Record)
+    made = {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(Record)}
     return msgspec.json.format(msgspec.json.encode(made), indent=2) + b"\n"
 
 

@@ -53,6 +53,17 @@ def image_files(folder: str) -> list[str]:
     )
 
 
+def why_no_video(path: str) -> str:
+    """Say what is wrong with a file that cannot be opened as a video."""
+    with open(path, "rb") as file:
+        head = file.read(12)
+    if head[4:8] == b"ftyp":
+        return "its index is missing: the recording was cut off before it was finished"
+    if head.startswith((b"#EXTM3U", b"ffconcat")):
+        return "a list of other files; give the videos themselves"
+    return "not a video that can be read"
+
+
 def redacted(source: str) -> str:
     """Give an address without its user and password."""
     return re.sub(r"(?<=://)[^/]*@", "***@", source)

@@ -44,9 +44,10 @@ def write_video(
     times_s: Sequence[float] | None = None,
     codec: str = "libx264",
     audio: str | None = None,
+    audio_rate: int = 48_000,
     **options: str,
 ) -> Path:
-    """Write pictures of one size at these times, 25 a second by default, with a tone beside them if asked."""
+    """Write pictures of one size at these times, 25 a second by default, with a swelling tone if asked."""
     times = [at / 25 for at in range(len(pictures))] if times_s is None else list(times_s)
     height, width, _ = pictures[0].shape
     with av.open(path, "w") as out:
@@ -55,7 +56,7 @@ def write_video(
         stream.pix_fmt = "bgr0" if codec == "ffv1" else "yuv420p"
         time_base = Fraction(1, 25 if codec == "mpeg4" else 90_000)  # as fine as the codec allows
         stream.time_base = stream.codec_context.time_base = time_base
-        sound = out.add_stream(audio, rate=48_000, layout="mono") if audio else None
+        sound = out.add_stream(audio, rate=audio_rate, layout="mono") if audio else None
         for picture, at_s in zip(pictures, times, strict=True):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24")
             frame.pts, frame.time_base = round(at_s / time_base), time_base
@@ -67,16 +68,12 @@ def write_video(
 
 
 def _tone(out: av.container.OutputContainer, sound: av.AudioStream, seconds: float) -> None:
-    size = sound.codec_context.frame_size or 1024
-    for at in range(int(seconds * 48_000 / size)):
-        wave = 0.2 * np.sin(np.arange(at * size, (at + 1) * size) * 2 * np.pi * 440 / 48_000)
-        kind = sound.codec_context.format.name
-        if kind == "s16":
-            samples = (wave * 32767).astype(np.int16)[None]
-        else:
-            samples = wave.astype(np.float32)[None]
-        frame = av.AudioFrame.from_ndarray(samples, kind, "mono")
-        frame.sample_rate, frame.pts, frame.time_base = 48_000, at * size, Fraction(1, 48_000)
+    size, rate = sound.codec_context.frame_size or 1024, sound.rate
+    for at in range(int(seconds * rate / size)):
+        at_s = np.arange(at * size, (at + 1) * size) / rate
+        wave = (0.1 + 0.1 * at_s) * np.sin(at_s * 2 * np.pi * 440)
+        frame = av.AudioFrame.from_ndarray((wave * 32767).astype(np.int16)[None], "s16", "mono")
+        frame.sample_rate, frame.pts, frame.time_base = rate, at * size, Fraction(1, rate)
         out.mux(sound.encode(frame))
     out.mux(sound.encode(None))
 
@@ -92,15 +89,18 @@ def remux(source: Path, path: Path, form: str, **options: str) -> Path:
     return path
 
 
-def spoil(source: Path, path: Path, every: int) -> Path:
-    """Write a video whose every so manieth packet is noise."""
+def spoil(source: Path, path: Path, every: int, kind: str = "video") -> Path:
+    """Write a video whose every so manieth packet of a kind is noise."""
+    seen = 0
     with av.open(source) as container, av.open(path, "w", format="matroska") as out:
-        stream = out.add_stream_from_template(container.streams.video[0])
-        for at, packet in enumerate(container.demux(video=0)):
+        streams = [out.add_stream_from_template(stream) for stream in container.streams]
+        for packet in container.demux():
             if packet.dts is None:
                 continue
-            if at % every == every - 1:
-                noise = av.Packet(np.random.default_rng(at).bytes(packet.size))
+            stream = streams[packet.stream.index]
+            seen += stream.type == kind
+            if stream.type == kind and seen % every == 0:
+                noise = av.Packet(np.random.default_rng(seen).bytes(packet.size))
                 noise.pts, noise.dts, noise.time_base = packet.pts, packet.dts, packet.time_base
                 packet = noise
             packet.stream = stream

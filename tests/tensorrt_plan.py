@@ -1,6 +1,6 @@
 """Ask torch_tensorrt how it would cut up the network's parts, on a machine without TensorRT and without a GPU.
 
-    python -m tests.tensorrt_plan lite 256 320     # a line of JSON for each part
+    python -m tests.tensorrt_plan 256x320 lite r50     # a line of JSON for each part
 
 Its partitioner is Python and needs TensorRT only for names, so names is all that the stand-in for `tensorrt` has. That
 is why this runs in a process of its own. It shows that each operator has a converter for these shapes, and how many
@@ -118,28 +118,34 @@ def plan(torch_tensorrt: Any, program: torch.export.ExportedProgram, given: Any)
     return Plan(int(counts[1]), int(counts[2]), len(re.findall(r"TRT Engine #\d+ ", report)))
 
 
-def main(name: str, height: int, width: int) -> None:
+def main(height: int, width: int, models: list[str]) -> None:
     torch_tensorrt = imported()
-    from engines.backends.tensorrt import ROWS, exported_part, row_shape
     from engines.model.keypoint_rcnn import KeypointRCNN
     from engines.weights import ARCHITECTURES
 
-    with torch.device("meta"):
-        network = KeypointRCNN(ARCHITECTURES[name])
-    network = network.to_empty(device="cpu").requires_grad_(False)
-    for weights in network.parameters():
-        weights.fill_(0.01)
-    for part, rows in ROWS.items():
-        shape = row_shape(network, part, (height, width))
+    for model in models:
+        with torch.device("meta"):
+            network = KeypointRCNN(ARCHITECTURES[model])
+        network = network.to_empty(device="cpu").requires_grad_(False)
+        for weights in network.parameters():
+            weights.fill_(0.01)
+        show(torch_tensorrt, model, network, (height, width))
+
+
+def show(torch_tensorrt: Any, model: str, network: Any, image_hw: tuple[int, int]) -> None:
+    from engines.backends.exported import ROWS, exported_parts, row_shape
+
+    for part, program in exported_parts(network, image_hw).items():
+        shape, rows = row_shape(network, part, image_hw), ROWS[part]
         given = torch_tensorrt.Input(
             min_shape=(1, *shape), opt_shape=(rows.usual, *shape), max_shape=(rows.max, *shape), dtype=torch.float32
         )
-        program = exported_part(network, part, (height, width), torch.float16)
-        dtypes = sorted({str(node.meta["val"].dtype) for node in program.graph.nodes if "conv" in str(node.target)})
+        heavy = [node for node in program.graph.nodes if re.search("conv|linear", str(node.target))]
+        dtypes = sorted({str(node.meta["val"].dtype) for node in heavy if node.op == "call_function"})
         found = plan(torch_tensorrt, program, given)
-        print(json.dumps({"part": part, "rows_max": rows.max, "conv": dtypes, **found._asdict()}), flush=True)
+        print(json.dumps({"model": model, "part": part, "dtypes": dtypes, **found._asdict()}), flush=True)
 
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    main(*map(int, sys.argv[1].split("x")), sys.argv[2:])

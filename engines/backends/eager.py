@@ -10,6 +10,9 @@ from engines.model.keypoint_rcnn import BoxHeadPart, FeaturesPart, KeypointHeadP
 
 def build(network: KeypointRCNN, device: torch.device) -> Parts:
     """Move a network to a device and give its parts."""
+    network = network.to(device)
     # Channels last: what oneDNN and cuDNN are quickest with, and how cells are cut out.
-    network = network.to(device=device, memory_format=torch.channels_last)
+    for weights in network.parameters():
+        if weights.dim() == 4:
+            weights.data = weights.data.contiguous(memory_format=torch.channels_last)
     return Parts(FeaturesPart(network), BoxHeadPart(network), KeypointHeadPart(network), device)

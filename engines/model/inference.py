@@ -61,7 +61,8 @@ class Finder:
         image, boxes, scores, settled = self._detect(seen, pyramid, images, sizes, rounds)
         if not settled:
             image, boxes, scores, _ = self._detect(seen, pyramid, images, sizes, None)
-        groups = torch.arange(len(boxes)).split(_PEOPLE_AT_ONCE) if len(boxes) else ()
+        starts = range(0, len(boxes), _PEOPLE_AT_ONCE)
+        groups = [slice(start, start + _PEOPLE_AT_ONCE) for start in starts]
         pieces = [self._keypoints(pyramid, image[group], boxes[group]) for group in groups]
         none = torch.zeros(0, K)
         pieces = pieces or [(none[..., None].expand(0, K, 2), none, none, torch.ones(0, dtype=torch.bool))]
@@ -73,7 +74,7 @@ class Finder:
     def _detect(
         self, seen: Features, pyramid: Pyramid, images: Tensor, sizes: Tensor, rounds: int | None
     ) -> tuple[Tensor, Tensor, Tensor, bool]:
-        """(N,) pictures, (N, 4) boxes, (N,) scores on the host; and whether the rounds were enough for them to be right."""
+        """(N,) pictures, (N, 4) boxes, (N,) scores on the host; and whether the rounds were enough."""
         proposals = propose(seen, (images.shape[2], images.shape[3]), sizes, self.architecture, rounds)
         image = torch.arange(len(images), device=images.device).repeat_interleave(proposals.alive.shape[1])
         cut_outs = self._cut(pyramid, proposals.boxes.flatten(0, 1), image, BOX_CELLS)
@@ -82,7 +83,7 @@ class Finder:
         flat = torch.cat(
             (people.boxes.flatten(), people.scores.flatten(), people.settled.view(1).to(people.boxes))
         ).cpu()
-        boxes, scores, settled = flat.split((batch * count * 4, batch * count, 1))
+        boxes, scores, settled = flat[: -batch * count - 1], flat[-batch * count - 1 : -1], flat[-1]
         exists = scores >= 0
         image = torch.arange(batch).repeat_interleave(count)
         return image[exists], boxes.view(-1, 4)[exists], scores[exists], bool(settled)

@@ -53,7 +53,7 @@ class FeaturesPart(nn.Module):
 
     def forward(self, images: Tensor) -> Features:
         levels = self.backbone(images)
-        seen = [functional.relu(self.head.conv[0][0](level)) for level in (*levels, halved(levels[-1]))]
+        seen = [functional.relu(self.head.conv(level)) for level in (*levels, halved(levels[-1]))]
         return Features(
             levels, tuple(self.head.cls_logits(x) for x in seen), tuple(self.head.bbox_pred(x) for x in seen)
         )

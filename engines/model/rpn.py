@@ -60,7 +60,7 @@ def propose(
 
 
 def base_anchors(size_px: int, like: Tensor) -> Tensor:
-    """(A, 4) the anchors of a cell, around its corner, rounded to whole pixels."""
+    """Give the anchors (A, 4) of a cell, around its corner, rounded to whole pixels."""
     h = torch.tensor(RATIOS, dtype=torch.float32).sqrt()
     w = 1 / h
     return (torch.stack((-w, -h, w, h), dim=1) * size_px / 2).round().to(like)

@@ -17,7 +17,8 @@ from stream.sinks.output import finish, part_of, writing
 class RecordsSink(Stage):
     """Tracks in; `keypoints.jsonl` in each source's folder.
 
-    It is written as `keypoints.jsonl.part`, line by line, and takes its name when the source has ended.
+    It is written as `keypoints.jsonl.part`, line by line, and takes its name when the source has ended; what
+    an error cuts off keeps that other name.
     """
 
     def __init__(self) -> None:
@@ -29,12 +30,12 @@ class RecordsSink(Stage):
             case Begin():
                 path = Path(message.spec.folder) / "keypoints.jsonl"
                 with writing(path):
-                    self._files[message.spec.name] = path, part_of(path).open("wb", buffering=1 << 16)
+                    self._files[message.spec.name] = path, part_of(path).open("wb")
             case Tracks():
                 path, file = self._files[message.frame.source]
                 with writing(path):
                     file.write(self._encoder.encode(record_of(message)) + b"\n")
-                    file.flush()
+                    file.flush()  # a kill costs at most the last line
             case End():
                 self._finish(message.source)
         return ()
@@ -45,8 +46,9 @@ class RecordsSink(Stage):
         return ()
 
     def close(self) -> None:
-        for _, file in self._files.values():
-            file.close()
+        for path, file in self._files.values():
+            with writing(path):
+                file.close()
 
     def _finish(self, source: str) -> None:
         if source not in self._files:  # it was never opened

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -23,9 +24,13 @@ from stream.sinks.output import OutputError, finish, part_of, writing
 
 _TIME_BASE = Fraction(1, 90_000)
 _CRF = 23
-_RATE_SHARE = 1.2  # a drawn skeleton costs bits; more than this share of the source's rate is not spent
+_RATE_SHARE = 1.2  # of the source's rate: a drawn skeleton costs bits, but not more
 _RATE_LEAST = 300_000
 _MP4_AUDIO = {"aac", "ac3", "alac", "eac3", "flac", "mp2", "mp3", "opus"}
+_AAC_RATES = {48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000}
+_LAST_NS_MAX = 10_000_000_000  # a longer rest is more likely sound without a picture
+_THREADS_MAX = 4
+_FRAME_DURATION = 0x100  # of FFmpeg's codec flags: how long a frame is shown goes with its packet
 _BT709, _BT601 = 1, 5  # of FFmpeg's colour spaces
 
 
@@ -54,12 +59,12 @@ class VideoSink(Stage):
             case End():
                 self._begun.pop(message.source, None)
                 if message.source in self._writers:
-                    self._writers.pop(message.source).finish()
+                    self._writers.pop(message.source).finish(whole=not message.stopped and not message.problem)
         return ()
 
     def flush(self) -> Iterable[Message]:
         for source in list(self._writers):
-            self._writers.pop(source).finish()
+            self._writers.pop(source).finish(whole=False)
         return ()
 
     def close(self) -> None:
@@ -72,42 +77,53 @@ class _Writer:
 
     def __init__(self, begin: Begin, first: Frame, video: VideoSettings, decode: DecodeSettings) -> None:
         self._path = Path(begin.spec.folder) / "overlay.mp4"
-        self._origin_ns = first.pts_ns
+        self._first_ns = self._origin_ns = first.pts_ns
         self._size = (first.width + first.width % 2, first.height + first.height % 2)  # 4:2:0 knows no odd sides
         self._step_ns = round(1e9 / begin.fps)
-        self._held: Frame | None = None
+        self._length_ns = None if decode.start_s or begin.duration_s is None else round(begin.duration_s * 1e9)
+        self._held: tuple[VideoFrame, int] | None = None
+        self._audio: _Audio | None = None
         with self._saying():
-            self._out: OutputContainer = av.open(
-                part_of(self._path), "w", format="mp4", options={"movflags": "+faststart"}
-            )
-            self._add_video(begin, video)
-            audible = video.audio and begin.spec.kind == "file"
-            self._audio = _Audio.of(begin.spec.uri, self._out, first.pts_ns, decode) if audible else None
+            part, options = part_of(self._path), {"movflags": "+faststart"}
+            self._out: OutputContainer = av.open(part, "w", format="mp4", options=options)
+        try:
+            with self._saying():
+                self._add_video(begin, video)
+            if video.audio and begin.spec.kind == "file":
+                self._audio = _Audio.of(begin.spec.uri, self._out, first.pts_ns, decode)
+        except BaseException:
+            self.abandon()
+            raise
 
     def write(self, frame: Frame) -> None:
         """Add a frame; it is encoded when the next one tells how long it is shown."""
+        picture = self._yuv(frame.pixels.array)  # at once: the pixels may be overwritten soon
         if self._held is not None:
-            shown_ns = frame.pts_ns - self._held.pts_ns
-            if shown_ns <= 0:  # the source's clock has stepped back, the video's goes on
-                self._encode(self._held, self._step_ns)
+            shown_ns = frame.pts_ns - self._held[1]
+            if shown_ns > 0:
+                self._encode(shown_ns)
+            else:  # the source's clock has stepped back, the video's goes on
+                self._encode(self._step_ns)
                 self._origin_ns += shown_ns - self._step_ns
-            else:
-                self._encode(self._held, shown_ns)
-        self._held = frame
+        self._held = picture, frame.pts_ns
 
-    def finish(self) -> None:
-        """Write what is held back and let the file take its name."""
-        with self._saying():
+    def finish(self, whole: bool) -> None:
+        """Write what is held back and let the file take its name; whole: the source was read to its end."""
+        try:
             if self._held is not None:
-                self._encode(self._held, self._step_ns)
-                self._pump(self._held.pts_ns + self._step_ns)
-            self._out.mux(self._stream.encode(None))
-            self._out.close()
+                shown_ns = self._last_ns(self._held[1]) if whole else self._step_ns
+                self._encode(shown_ns)
+                self._pump(self._held[1] + shown_ns)
+            with self._saying():
+                self._out.mux(self._stream.encode(None))
+                self._out.close()
+            finish(self._path)
+        except BaseException:
+            self.abandon()
+            raise
         self._close_audio()
-        finish(self._path)
 
     def abandon(self) -> None:
-        """Leave nothing."""
         self._close_audio()
         try:
             self._out.close()
@@ -115,6 +131,11 @@ class _Writer:
             pass
         finally:
             part_of(self._path).unlink(missing_ok=True)
+
+    def _last_ns(self, pts_ns: int) -> int:
+        """Give how long the last frame is shown: to the source's end."""
+        rest_ns = (self._length_ns or 0) - (pts_ns - self._first_ns)
+        return rest_ns if self._origin_ns == self._first_ns and 0 < rest_ns < _LAST_NS_MAX else self._step_ns
 
     def _add_video(self, begin: Begin, video: VideoSettings) -> None:
         options = {"preset": video.preset, "crf": str(_CRF if video.crf is None else video.crf)}
@@ -127,17 +148,24 @@ class _Writer:
         self._stream.width, self._stream.height = self._size
         self._stream.pix_fmt = "yuv420p"
         self._stream.time_base = self._stream.codec_context.time_base = _TIME_BASE
+        self._stream.codec_context.thread_type = "FRAME"  # slices would cost quality
+        self._stream.codec_context.thread_count = min(os.cpu_count() or 1, _THREADS_MAX)
+        self._stream.codec_context.flags |= _FRAME_DURATION
         self._space = _BT709 if self._size[1] >= 720 else _BT601
         self._stream.codec_context.colorspace = self._space
 
-    def _encode(self, frame: Frame, shown_ns: int) -> None:
+    def _encode(self, shown_ns: int) -> None:
+        assert self._held is not None
+        picture, pts_ns = self._held
+        self._pump(pts_ns)
+        picture.pts, picture.time_base = self._ticks(pts_ns - self._origin_ns), _TIME_BASE
+        picture.duration = max(self._ticks(shown_ns), 1)
         with self._saying():
-            self._pump(frame.pts_ns)
-            picture = VideoFrame.from_ndarray(self._fitted(frame.pixels.array), "rgb24")
-            picture = picture.reformat(format="yuv420p", dst_colorspace=self._space, threads=1)
-            picture.pts, picture.time_base = self._ticks(frame.pts_ns - self._origin_ns), _TIME_BASE
-            picture.duration = max(self._ticks(shown_ns), 1)
             self._out.mux(self._stream.encode(picture))
+
+    def _yuv(self, rgb: NDArray[np.uint8]) -> VideoFrame:
+        picture = VideoFrame.from_numpy_buffer(np.ascontiguousarray(self._fitted(rgb)), "rgb24")
+        return picture.reformat(format="yuv420p", dst_colorspace=self._space, threads=1)
 
     def _fitted(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Give the picture at the video's size: padded by a pixel, or, of another size, letterboxed."""
@@ -155,13 +183,18 @@ class _Writer:
         return box
 
     def _pump(self, until_ns: int) -> None:
-        if self._audio is not None:
-            for packet in self._audio.packets(until_ns):
-                self._out.mux(packet)
+        """Write the sound up to a time of the source; sound that MP4 does not take ends, the video goes on."""
+        with self._saying():
+            try:
+                for packet in self._audio.packets(until_ns) if self._audio else ():
+                    self._out.mux(packet)
+            except (av.ArgumentError, av.InvalidDataError):
+                self._close_audio()
 
     def _close_audio(self) -> None:
         if self._audio is not None:
             self._audio.close()
+        self._audio = None
 
     def _ticks(self, ns: int) -> int:
         return round(Fraction(ns, 1_000_000_000) / _TIME_BASE)
@@ -172,10 +205,7 @@ class _Writer:
             try:
                 yield
             except av.FFmpegError as error:
-                reason = error.strerror or str(error)
-                raise OutputError(
-                    f"{self._path} cannot be written: {reason}; free space or choose another --output"
-                ) from error
+                raise OSError(error.errno, error.strerror or str(error)) from error
 
 
 class _Audio:
@@ -184,26 +214,33 @@ class _Audio:
     def __init__(self, source: InputContainer, stream: AudioStream, out: OutputContainer, origin_ns: int) -> None:
         self._source, self._origin_ns = source, origin_ns
         self._resampler: av.AudioResampler | None = None
-        if stream.codec_context.name.partition("_")[0] in _MP4_AUDIO:
+        if stream.codec_context.codec.canonical_name in _MP4_AUDIO:
             self._out_stream = out.add_stream_from_template(stream)
         else:
-            self._out_stream = out.add_stream("aac", rate=stream.rate)
+            rate = stream.rate if stream.rate in _AAC_RATES else 48_000
+            self._out_stream = out.add_stream("aac", rate=rate)
             self._out_stream.layout = "mono" if stream.channels == 1 else "stereo"
-            self._resampler = av.AudioResampler("fltp", self._out_stream.layout, stream.rate, frame_size=1024)
+            self._resampler = av.AudioResampler("fltp", self._out_stream.layout, rate, frame_size=1024)
         self._read = self._moved(stream)
         self._next: Packet[AudioStream] | None = None
 
     @classmethod
     def of(cls, path: str, out: OutputContainer, origin_ns: int, decode: DecodeSettings) -> _Audio | None:
         """Open a source's sound; None where it has none that can be read."""
-        source = av.open(path, options={"protocol_whitelist": "file"}, metadata_errors="ignore")
-        stream = source.streams.best("audio")
-        if not isinstance(stream, AudioStream) or stream.codec_context is None or not stream.rate:
-            source.close()
+        try:
+            source = av.open(path, options={"protocol_whitelist": "file"}, metadata_errors="ignore")
+        except (av.FFmpegError, OSError):  # the video was read: sound alone is not worth an error
             return None
-        if decode.start_s:
-            source.seek(max(origin_ns // 1000 - 500_000, 0))
-        return cls(source, stream, out, origin_ns)
+        stream = source.streams.best("audio")
+        try:
+            if isinstance(stream, AudioStream) and stream.codec_context is not None and stream.rate:
+                if decode.start_s:
+                    source.seek(max(origin_ns // 1000 - 500_000, 0))
+                return cls(source, stream, out, origin_ns)
+        except (av.FFmpegError, ValueError):  # MP4 cannot hold it after all
+            pass
+        source.close()
+        return None
 
     def packets(self, until_ns: int) -> Iterator[Packet[AudioStream]]:
         """Give what is heard before this time of the source."""
@@ -219,14 +256,17 @@ class _Audio:
             yield packet
 
     def close(self) -> None:
-        """Close the source."""
         self._source.close()
 
     def _moved(self, stream: AudioStream) -> Iterator[Packet[AudioStream]]:
-        """Give the sound's packets; damage ends it, the video goes on."""
+        """Give the sound's packets, times rising; a damaged file ends it."""
+        last = -1
         try:
             for packet in self._source.demux(stream):
-                yield from self._recoded(packet) if self._resampler else self._copied(packet)
+                for moved in self._recoded(packet) if self._resampler else self._copied(packet):
+                    if moved.pts is not None and moved.dts is not None and moved.dts > last:
+                        last = moved.dts
+                        yield moved
         except av.FFmpegError:
             return
 
@@ -241,8 +281,13 @@ class _Audio:
 
     def _recoded(self, packet: Packet[AudioStream]) -> Iterator[Packet[AudioStream]]:
         assert self._resampler is not None
-        decoded: list[AudioFrame | None] = [heard for heard in packet.decode() if isinstance(heard, AudioFrame)]
-        for heard in decoded if packet.size else [*decoded, None]:
+        decoded: list[AudioFrame | None] = [None]
+        if packet.size:
+            try:
+                decoded = [heard for heard in packet.decode() if isinstance(heard, AudioFrame)]
+            except av.FFmpegError:  # a gap in the sound
+                return
+        for heard in decoded:
             for frame in self._resampler.resample(heard):
                 assert frame.time_base is not None
                 offset = round(Fraction(self._origin_ns, 1_000_000_000) / frame.time_base)

@@ -52,7 +52,9 @@ def test_the_order_of_the_facts_does_not_matter() -> None:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_a_flipped_bit_anywhere_is_refused_and_the_engine_is_built_anew(cache: EngineCache, data: st.DataObject) -> None:
+def test_a_flipped_bit_anywhere_is_refused_and_the_engine_is_built_anew(
+    cache: EngineCache, data: st.DataObject
+) -> None:
     cache.load_or_build(KEY, lambda: ENGINE)
     path = stored(cache)
     content = bytearray(path.read_bytes())
@@ -165,7 +167,9 @@ def test_a_build_that_fails_leaves_nothing_and_the_next_one_may_try(cache: Engin
 def test_what_a_dead_writer_left_is_cleared(cache: EngineCache) -> None:
     (cache.folder / "scratch-abc").write_bytes(b"half")
     cache.load_or_build(KEY, lambda: ENGINE)
-    assert sorted(path.name for path in cache.folder.iterdir()) == sorted([f"{KEY}.engine", "lock", "secret"])
+    assert sorted(path.name for path in cache.folder.iterdir()) == sorted(
+        [f"{KEY}.engine", "lock", "secret", "secret.lock"]
+    )
 
 
 RACE = """
@@ -179,18 +183,35 @@ def build():
         log.write(f"{os.getpid()}\\n")
     while len(list(folder.parent.glob("ready-*"))) < 4:  # all others are under way too
         time.sleep(0.01)
+    time.sleep(0.3)  # long enough for them to have found no engine, and to wait for this one
     return b"engine"
 
+cache = EngineCache(folder)
 (folder.parent / f"ready-{os.getpid()}").touch()
-sys.exit(EngineCache(folder).load_or_build(key, build) != b"engine")
+sys.exit(cache.load_or_build(key, build) != b"engine")
 """
 
 
 def test_of_processes_that_ask_together_one_builds(tmp_path: Path) -> None:
     command = [sys.executable, "-c", RACE, str(tmp_path / "engines"), KEY]
     racers = [subprocess.Popen(command, cwd=ROOT) for _ in range(4)]
-    assert [racer.wait(60) for racer in racers] == [0] * 4
+    try:
+        assert [racer.wait(60) for racer in racers] == [0] * 4
+    finally:
+        for racer in racers:
+            racer.kill()
+            racer.wait()
     assert len((tmp_path / "built").read_text().split()) == 1
+
+
+def test_what_is_there_is_found_while_another_engine_is_being_built(cache: EngineCache) -> None:
+    cache.load_or_build(KEY, lambda: ENGINE)
+
+    def build() -> bytes:
+        assert EngineCache(cache.folder).load_or_build(KEY, never) == ENGINE
+        return b"other"
+
+    assert cache.load_or_build(engine_key({}), build) == b"other"
 
 
 def test_the_lock_of_a_builder_that_was_killed_is_free(tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
     pip install torch===2.13.0 torchvision==0.28.0       # torch's CUDA build: torchvision has none for the CPU one
     python tests/golden/make.py
 
-Writes r50.npz beside this file: for each case of `CASES` the detections of each of its pictures.
+Writes r50.npz beside this file: for each case of `CASES` the detections of each of its pictures; and
+r50_shapes.txt, the names and shapes of torchvision's weights.
 """
 
 from __future__ import annotations
@@ -44,6 +45,9 @@ def _run(case: Case) -> list[dict[str, np.ndarray]]:
         box_detections_per_img=case.people_max,
     ).eval()
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    (HERE / "r50_shapes.txt").write_text(
+        "".join(f"{name} {' '.join(map(str, shape))}\n" for name, shape in shapes.items())
+    )
     model.load_state_dict({name: torch.from_numpy(values) for name, values in weights(shapes, case.seed).items()})
     pictures = [
         torch.from_numpy(picture(h, w, case.seed + at)).permute(2, 0, 1) / 255 for at, (h, w) in enumerate(case.sizes)

@@ -54,7 +54,7 @@ def _gain(name: str) -> float:
     for part, gain in (
         ("bbox_pred", 0.05),
         ("cls_logits", 1.0),
-        ("cls_score", 2.0),
+        ("cls_score", 1.0),
         ("fpn", 1.0),
         ("kps_score", 2.0),
     ):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import resource
 from pathlib import Path
 
 import jsonschema
+import msgspec
 import numpy as np
 import pytest
 from msgspec import structs
@@ -40,6 +42,17 @@ def test_there_is_a_line_for_every_frame_and_each_fits_the_schema(tmp_path: Path
         jsonschema.validate(row, json.loads(SCHEMA_FILE.read_text()))
     assert next(iter(rows[0])) == "schema"
     assert [path.name for path in tmp_path.iterdir()] == ["keypoints.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("part", "wrong"),
+    [("keypoints", [[1.0, 2.0, 0.5]] * 16), ("raw_keypoints", [[1.0]] * 17), ("score", 1.5), ("id", 0), ("box", None)],
+)
+def test_the_schema_refuses_what_is_no_record(part: str, wrong: object) -> None:
+    row = json.loads(msgspec.json.encode(record_of(tracks(1, 1))))
+    row["people"][0][part] = wrong
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(row, json.loads(SCHEMA_FILE.read_text()))
 
 
 def test_a_record_says_what_the_tracks_say() -> None:
@@ -87,6 +100,20 @@ def test_a_killed_run_leaves_whole_lines_under_another_name(tmp_path: Path) -> N
 def test_a_folder_that_is_gone_gives_one_line(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"gone/keypoints\.jsonl cannot be written: No such file or directory"):
         list(RecordsSink().process(messages(tmp_path / "gone")[0]))
+
+
+def test_a_full_disk_gives_one_line_and_loses_no_whole_record(tmp_path: Path) -> None:
+    """A limit on the size of files stands in for the disk's end."""
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4000, most))
+    try:
+        with pytest.raises(OutputError, match=r"keypoints\.jsonl cannot be written: File too large; free space"):
+            list(run_here(messages(tmp_path), RecordsSink()))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    *whole, _ = (tmp_path / "keypoints.jsonl.part").read_bytes().split(b"\n")
+    assert [json.loads(line)["index"] for line in whole] == list(range(len(whole)))
+    assert len(whole) >= 2
 
 
 def test_the_schema_in_the_docs_is_the_code_s() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
-from media import number_of, numbered, pictures_of, write_video
+from media import noisy, number_of, numbered, pictures_of, spoil, write_video
 from msgspec import structs
 
 from configs.schema import DecodeSettings, VideoSettings
@@ -46,26 +47,55 @@ def test_it_lasts_as_long_as_the_source(tmp_path: Path) -> None:
         assert made.streams.video[0].average_rate == pytest.approx(25, rel=1e-3)
 
 
+def loudness(path: Path) -> list[tuple[float, float]]:
+    """Time and loudness of each piece of the sound."""
+    with av.open(path) as container:
+        frames = list(container.decode(audio=0))
+    return [(float(frame.time), float(np.abs(frame.to_ndarray().astype(float)).mean())) for frame in frames]
+
+
 def sound_of(path: Path) -> tuple[float, float, str]:
     """First and last moment of the sound, and its codec."""
+    loud = [at_s for at_s, volume in loudness(path) if volume > 0.01]
     with av.open(path) as container:
-        stream = container.streams.audio[0]
-        frames = list(container.decode(stream))
-        loud = [float(frame.time) for frame in frames if np.abs(frame.to_ndarray().astype(float)).mean() > 0.01]
-        return loud[0], loud[-1], stream.codec_context.name
+        return loud[0], loud[-1], container.streams.audio[0].codec_context.name
 
 
 @pytest.mark.parametrize(
-    ("name", "codec", "kept"), [("v.mp4", "aac", "aac"), ("v.mkv", "pcm_s16le", "aac"), ("v.mkv", "libopus", "opus")]
+    ("name", "codec", "rate", "kept"),
+    [
+        ("v.mp4", "aac", 48_000, "aac"),
+        ("v.ts", "aac", 44_100, "aac"),
+        ("v.mkv", "libmp3lame", 48_000, "mp3float"),
+        ("v.mkv", "libopus", 48_000, "opus"),
+        ("v.mkv", "pcm_s16le", 48_000, "aac"),
+        ("v.mkv", "pcm_s16le", 5_512, "aac"),  # a rate that AAC does not know
+    ],
 )
-def test_the_sound_is_kept_in_time(tmp_path: Path, name: str, codec: str, kept: str) -> None:
-    source = write_video(tmp_path / name, [numbered(n) for n in range(75)], audio=codec)
+def test_the_sound_is_kept_in_time(tmp_path: Path, name: str, codec: str, rate: int, kept: str) -> None:
+    source = write_video(tmp_path / name, [numbered(n) for n in range(75)], audio=codec, audio_rate=rate)
     begins_s, ends_s, made = sound_of(copy(source, tmp_path / "out"))
     source_begins_s, source_ends_s, _ = sound_of(source)
-    assert made.endswith(kept)
-    assert begins_s == pytest.approx(source_begins_s, abs=0.05)
-    assert ends_s == pytest.approx(source_ends_s, abs=0.05)
+    source_starts_s = pictures_of(source)[0][0]
+    assert made == kept
+    assert begins_s == pytest.approx(source_begins_s - source_starts_s, abs=0.05)
+    assert ends_s == pytest.approx(source_ends_s - source_starts_s, abs=0.2 if rate < 8_000 else 0.05)
     assert len(pictures_of(tmp_path / "out/overlay.mp4")) == 75
+
+
+@pytest.mark.parametrize("codec", ["aac", "pcm_s16le", "flac"])
+def test_damaged_sound_harms_no_picture(tmp_path: Path, codec: str) -> None:
+    source = write_video(tmp_path / "v.mkv", [numbered(n) for n in range(50)], audio=codec, bf="0")
+    made = copy(spoil(source, tmp_path / "bad.mkv", every=3, kind="audio"), tmp_path / "out")
+    assert [number_of(picture) for _, picture in pictures_of(made)] == list(range(50))
+
+
+def test_a_source_whose_clock_starts_anew_plays_through(tmp_path: Path) -> None:
+    source = write_video(tmp_path / "v.ts", [numbered(n) for n in range(40)], audio="aac")
+    (tmp_path / "twice.ts").write_bytes(source.read_bytes() * 2)
+    shown = pictures_of(copy(tmp_path / "twice.ts", tmp_path / "out"))
+    assert [number_of(picture) for _, picture in shown] == [*range(40)] * 2
+    assert [at_s for at_s, _ in shown] == pytest.approx([n / 25 for n in range(80)], abs=1e-3)
 
 
 def test_a_part_of_the_source_has_that_part_of_the_sound(tmp_path: Path) -> None:
@@ -75,6 +105,9 @@ def test_a_part_of_the_source_has_that_part_of_the_sound(tmp_path: Path) -> None
     begins_s, ends_s, _ = sound_of(made)
     assert begins_s == pytest.approx(0, abs=0.05)
     assert ends_s == pytest.approx(2, abs=0.05)
+    (there,) = [volume for at_s, volume in loudness(source) if 2.0 <= at_s < 2.02]
+    (here,) = [volume for at_s, volume in loudness(made) if 1.0 <= at_s < 1.02]
+    assert here == pytest.approx(there, rel=0.03)
 
 
 def test_sound_is_left_out_on_request(tmp_path: Path) -> None:
@@ -179,18 +212,57 @@ def test_a_folder_that_is_gone_gives_one_line(tmp_path: Path) -> None:
         list(run_here(given, VideoSink(VideoSettings(), DecodeSettings())))
 
 
-def test_a_full_disk_gives_one_line() -> None:
-    full = Path("/dev/full")
-    if not full.exists():
-        pytest.skip("this system has no /dev/full")
-    from stream.sinks.output import writing
+@pytest.mark.parametrize("share", [0.1, 0.6, 0.95, 0.999])
+def test_a_full_disk_gives_one_line_and_leaves_nothing(tmp_path: Path, share: float) -> None:
+    """A limit on the size of files stands in for the disk's end."""
+    source = write_video(tmp_path / "v.mp4", [noisy(n) for n in range(40)], audio="aac")
+    size = copy(source, tmp_path / "out").stat().st_size
+    (tmp_path / "out/overlay.mp4").unlink()
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(size * share), most))
+    try:
+        with pytest.raises(OutputError, match=r"out/overlay\.mp4 cannot be written: File too large; free space"):
+            copy(source, tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    assert list((tmp_path / "out").iterdir()) == []
 
-    with (
-        pytest.raises(OutputError, match="No space left on device"),
-        writing(full),
-        full.open("wb", buffering=0) as file,
-    ):
-        file.write(b"x")
+
+def test_a_name_that_is_taken_gives_one_line_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "out/overlay.mp4").mkdir(parents=True)
+    with pytest.raises(OutputError, match=r"out/overlay\.mp4 cannot be written: Is a directory"):
+        list(run_here(messages(tmp_path), VideoSink(VideoSettings(), DecodeSettings())))
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["overlay.mp4"]
+
+
+def test_an_interrupted_source_gives_what_was_read(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    given = messages(tmp_path)[:6]
+    list(run_here([*given, End("v", 5, stopped=True)], VideoSink(VideoSettings(), DecodeSettings())))
+    with av.open(tmp_path / "out/overlay.mp4") as made:
+        assert made.duration == pytest.approx(200_000, abs=2000)
+
+
+def test_the_last_frame_is_shown_to_the_source_s_end(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    begin, *rest = messages(tmp_path)
+    assert isinstance(begin, Begin)
+    given = [structs.replace(begin, duration_s=2.5), *rest]
+    list(run_here(given, VideoSink(VideoSettings(), DecodeSettings())))
+    with av.open(tmp_path / "out/overlay.mp4") as made:
+        assert made.duration == pytest.approx(2_500_000, abs=2000)
+
+
+def test_a_picture_may_be_overwritten_once_it_was_given(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    sink = VideoSink(VideoSettings(), DecodeSettings())
+    for message in messages(tmp_path):
+        if isinstance(message, Frame):
+            message = structs.replace(message, pixels=Pixels(message.pixels.array.copy()))
+        list(sink.process(message))
+        if isinstance(message, Frame):
+            message.pixels.array[:] = 0
+    assert [number_of(picture) for _, picture in pictures_of(tmp_path / "out/overlay.mp4")] == list(range(10))
 
 
 def test_a_still_picture_may_be_given_read_only(tmp_path: Path) -> None:

@@ -1,0 +1,171 @@
+"""The parts as OpenVINO runs them on a CPU, in fp32.
+
+Turning a network into OpenVINO's form takes seconds, so the result is kept in the cache folder, under a name that
+changes with the weights, the network's code and the versions.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib
+import shutil
+import sys
+import tempfile
+import warnings
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+
+from engines import model
+from engines.backends import cache
+from engines.backends.parts import Parts
+from engines.model.keypoint_rcnn import (
+    BOX_CELLS,
+    KEYPOINT_CELLS,
+    BoxHeadPart,
+    Features,
+    FeaturesPart,
+    KeypointHeadPart,
+    KeypointRCNN,
+)
+from engines.weights import EngineError
+
+_PARTS: Final = ("features", "box_head", "keypoint_head")
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """One part as OpenVINO runs it."""
+
+    model: Any
+    """OpenVINO's own handle on it."""
+
+    def __call__(self, x: Tensor) -> list[Tensor]:
+        """Give the part's tensors without their nesting."""
+        # Read in place. Results are copied: their memory is overwritten by the next call.
+        results = self.model([x.contiguous().numpy()], share_inputs=True, share_outputs=False)
+        return [torch.from_numpy(result) for result in results.to_tuple()]
+
+
+def build(network: KeypointRCNN, device: torch.device) -> Parts:
+    """Give a network's parts, run by as many threads as torch is set to.
+
+    Raises:
+        EngineError: the device is no CPU, or OpenVINO is not installed or cannot run the network.
+    """
+    if device.type != "cpu":
+        raise EngineError(f"backend openvino runs on a CPU, not on {device}: use --device cpu or another backend")
+    features, box_head, keypoint_head = compile_parts(network)
+    return Parts(
+        lambda images: _features(features(images)),
+        lambda cut_outs: _two(box_head(cut_outs)),
+        lambda cut_outs: keypoint_head(cut_outs)[0],
+        device,
+    )
+
+
+def compile_parts(network: KeypointRCNN) -> list[Compiled]:
+    """Give features, box head and keypoint head.
+
+    Raises:
+        EngineError: OpenVINO is not installed or cannot run the network.
+    """
+    openvino = _import()
+    try:
+        return [_compile(openvino, part) for part in _converted(openvino, network)]
+    except (RuntimeError, OSError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise EngineError(f"backend openvino cannot run this network: {reason}; use --backend eager") from error
+
+
+def _import() -> ModuleType:
+    # OpenVINO reports its use to its maker when it is imported, unless it finds this package missing.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    try:
+        return importlib.import_module("openvino")
+    except (ImportError, OSError) as error:
+        raise EngineError(
+            "backend openvino needs a package that cannot be imported: pip install openvino, or use --backend eager"
+        ) from error
+
+
+def _compile(openvino: ModuleType, part: Any) -> Compiled:
+    settings = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": "f32",
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        # The other stages want these cores too: a thread tied to a busy core waits while another is free.
+        "ENABLE_CPU_PINNING": False,
+    }
+    return Compiled(openvino.Core().compile_model(part, "CPU", settings))
+
+
+def _features(flat: list[Tensor]) -> Features:
+    """OpenVINO gives what a part gives without its nesting: L levels, L + 1 objectness, L + 1 deltas."""
+    levels = (len(flat) - 2) // 3
+    return Features(tuple(flat[:levels]), tuple(flat[levels : 2 * levels + 1]), tuple(flat[2 * levels + 1 :]))
+
+
+def _two(flat: list[Tensor]) -> tuple[Tensor, Tensor]:
+    logits, deltas = flat
+    return logits, deltas
+
+
+def _converted(openvino: ModuleType, network: KeypointRCNN) -> list[Any]:
+    """Give the parts in OpenVINO's form: out of the cache, else made and kept there."""
+    kept = cache.folder() / "openvino" / _key(network)
+    if kept.is_dir():
+        try:
+            return [openvino.Core().read_model(kept / f"{name}.xml") for name in _PARTS]
+        except RuntimeError:
+            shutil.rmtree(kept, ignore_errors=True)  # damaged: it is made again
+    made = _convert(openvino, network)
+    with contextlib.suppress(OSError, RuntimeError):  # not kept: that costs seconds at the next start, nothing else
+        _keep(openvino, made, kept)
+    return made
+
+
+def _convert(openvino: ModuleType, network: KeypointRCNN) -> list[Any]:
+    channels = network.rpn.head.cls_logits.in_channels
+    parts: tuple[tuple[nn.Module, tuple[int, ...]], ...] = (
+        (FeaturesPart(network), (3, -1, -1)),
+        (BoxHeadPart(network), (channels, BOX_CELLS, BOX_CELLS)),
+        (KeypointHeadPart(network), (channels, KEYPOINT_CELLS, KEYPOINT_CELLS)),
+    )
+    converted = []
+    for part, shape in parts:
+        example = torch.zeros(2, *(64 if side == -1 else side for side in shape))
+        with warnings.catch_warnings(), torch.no_grad():
+            # torch.export, which torch would rather have used, takes twice as long to the same result.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            traced = torch.jit.trace(part.eval(), example, check_trace=False)
+            converted.append(openvino.convert_model(traced, input=openvino.PartialShape([-1, *shape])))
+    return converted
+
+
+def _keep(openvino: ModuleType, parts: list[Any], folder: Path) -> None:
+    """All or nothing: processes that start together each write their own, and the first to be done stays."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(dir=folder.parent))
+    try:
+        for name, part in zip(_PARTS, parts, strict=True):
+            openvino.save_model(part, scratch / f"{name}.xml", compress_to_fp16=False)
+        scratch.rename(folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _key(network: KeypointRCNN) -> str:
+    digest = hashlib.sha256(f"{torch.__version__} {version('openvino')}".encode())
+    for file in sorted(Path(model.__path__[0]).glob("*.py")):
+        digest.update(file.read_bytes())
+    for name, tensor in network.state_dict().items():
+        digest.update(f"{name} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().numpy())
+    return digest.hexdigest()[:32]

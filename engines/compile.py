@@ -1,0 +1,104 @@
+"""Build TensorRT's engines ahead of the first run, which takes minutes.
+
+    python -m engines.compile --model lite --imgsz 320x576 --device cuda:0
+
+It builds in a process of its own: when the builder crashes or runs out of memory, its caller is told and lives on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import subprocess
+import sys
+
+import torch
+
+from engines.backends import exported, tensorrt
+from engines.weights import ARCHITECTURES, EngineError, load_model
+
+EXIT_ENGINE = 6
+"""The exit code where engines cannot be built."""
+_DTYPES = {"fp16": torch.float16, "fp32": torch.float32}
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command line and give its exit code: 0, or 6 and one line that says what is missing."""
+    given = _parse(arguments)
+    try:
+        tensorrt.require_tensorrt(torch.device(given.device))
+        if not given.here:
+            return in_a_child([sys.executable, "-m", "engines.compile", "--here", *arguments])
+        build(given.model, given.weights, given.imgsz, torch.device(given.device), _DTYPES[given.precision])
+    except EngineError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_ENGINE
+    return 0
+
+
+def in_a_child(command: list[str]) -> int:
+    """Run a builder and give its exit code: 0 or 6, whichever way it ended. Its output is shown as it comes."""
+    ended = subprocess.run(command, check=False).returncode
+    if ended not in (0, EXIT_ENGINE):
+        how = f"signal {signal.Signals(-ended).name}" if ended < 0 else f"exit code {ended}"
+        print(f"error: the builder of the engines ended with {how}; what it said is above", file=sys.stderr)
+        return EXIT_ENGINE
+    return ended
+
+
+def build(model: str, weights: str, image_hw: tuple[int, int], device: torch.device, dtype: torch.dtype) -> None:
+    """Build a model's engines in this process, or find them built, and run each of them once.
+
+    Raises:
+        EngineError: there is no such GPU or no TensorRT, or they cannot be built, or the weights cannot be loaded.
+    """
+    network = load_model(model, weights)
+    cache = tensorrt.engine_cache()
+    for name in exported.ROWS:
+        print(f"{name}: ", end="", flush=True)
+        run = tensorrt.engine(tensorrt.Maker(network, device, dtype, cache), name, image_hw)
+        run(torch.zeros(1, *exported.row_shape(network, name, image_hw), device=device))
+        torch.cuda.synchronize(device)
+        print("ready", flush=True)
+    for note in cache.notes:
+        print(note, file=sys.stderr)
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m engines.compile",
+        description="Build the TensorRT engines of a model and keep them, so that the first run need not.",
+    )
+    parser.add_argument("--model", choices=list(ARCHITECTURES), default="lite", help="architecture (default: lite)")
+    parser.add_argument("--weights", default="auto", help="a file; auto: what belongs to the model (default)")
+    parser.add_argument(
+        "--imgsz",
+        type=_height_width,
+        required=True,
+        metavar="HxW",
+        help="what the network sees, in pixels, multiples of 32: 320x576 for lite and 768x1344 for r50 from 16:9 video",
+    )
+    parser.add_argument("--device", default="cuda:0", type=_cuda, help="an NVIDIA GPU (default: cuda:0)")
+    parser.add_argument("--precision", choices=list(_DTYPES), default="fp16", help="computed in (default: fp16)")
+    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)  # this is the child
+    return parser.parse_args(arguments)
+
+
+def _height_width(text: str) -> tuple[int, int]:
+    height, _, width = text.partition("x")
+    if not (height.isdecimal() and width.isdecimal()):
+        raise argparse.ArgumentTypeError(f"got {text}, expected height x width such as 320x576")
+    if not all(0 < int(side) <= 8192 and int(side) % 32 == 0 for side in (height, width)):
+        raise argparse.ArgumentTypeError(f"got {text}, expected multiples of 32 up to 8192")
+    return int(height), int(width)
+
+
+def _cuda(text: str) -> str:
+    name, _, index = text.partition(":")
+    if name != "cuda" or (index or "0").isdecimal() is False:
+        raise argparse.ArgumentTypeError(f"got {text}, expected cuda or cuda:N")
+    return text
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

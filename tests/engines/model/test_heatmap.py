@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate, pad
+
+from engines.model.heatmap import _bounds, keypoints
+
+
+def slow_keypoints(maps: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
+    """The definition: stretch each person's maps to whole pixels, take the highest one's centre."""
+    points, values = torch.zeros(*maps.shape[:2], 2), torch.zeros(maps.shape[:2])
+    for person, (x1, y1, x2, y2) in enumerate(boxes.tolist()):
+        w, h = max(x2 - x1, 1), max(y2 - y1, 1)
+        columns, rows = math.ceil(w), math.ceil(h)
+        for kind, heat in enumerate(maps[person]):
+            stretched = interpolate(heat[None, None], (rows, columns), mode="bicubic", align_corners=False)[0, 0]
+            at = int(stretched.argmax())
+            points[person, kind, 0] = (at % columns + 0.5) * w / columns + x1
+            points[person, kind, 1] = (at // columns + 0.5) * h / rows + y1
+            values[person, kind] = stretched.flatten()[at]
+    return points, values
+
+
+def people(count: int) -> Tensor:
+    corners = torch.rand(count, 2) * 100
+    boxes = torch.cat((corners, corners + torch.rand(count, 2) ** 2 * 400), 1)
+    boxes[0, 2:] = boxes[0, :2] + torch.tensor([0.3, 0.0])  # less than a pixel
+    boxes[1, 2:] = boxes[1, :2] + torch.tensor([30.5, 310.2])  # fewer pixels across than cells
+    return boxes
+
+
+def bumps(count: int, width: float) -> Tensor:
+    """Smooth hills, anywhere, also on the edge."""
+    cells = torch.arange(56.0)
+    x, y = torch.rand(2, count, 17, 1, 1) * 60 - 2
+    return 15 * torch.exp(-((cells - x) ** 2 + (cells[:, None] - y) ** 2) / width) + torch.randn(count, 17, 56, 56) / 10
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("kind", ["noise", "faint noise", "narrow", "broad"])
+def test_keypoints_lie_where_the_stretched_map_is_highest(seed: int, kind: str) -> None:
+    torch.manual_seed(seed)
+    noise = interpolate(torch.randn(5, 17, 28, 28), scale_factor=2.0, mode="bilinear")
+    maps = {"noise": 5 * noise, "faint noise": noise / 1000, "narrow": bumps(5, 6.0), "broad": bumps(5, 400.0)}[kind]
+    boxes = people(5)
+    xy, logits, _ = keypoints(maps, boxes)
+    slow_xy, slow_logits = slow_keypoints(maps, boxes)
+    torch.testing.assert_close(logits, slow_logits, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(xy, slow_xy, rtol=0, atol=1e-3)
+
+
+def test_of_equal_pixels_the_first_in_reading_order_is_taken() -> None:
+    boxes = torch.tensor([[10.0, 20.0, 110.0, 320.0]])
+    xy, _, _ = keypoints(torch.zeros(1, 17, 56, 56), boxes)
+    assert xy.tolist() == [[[10.5, 20.5]] * 17]
+
+
+def test_points_move_with_their_box() -> None:
+    torch.manual_seed(0)
+    maps, box = bumps(1, 20.0), torch.tensor([[0.0, 0.0, 120.0, 240.0]])
+    here, _, _ = keypoints(maps, box)
+    there, _, _ = keypoints(maps, box + torch.tensor([32.0, 64.0, 32.0, 64.0]))
+    torch.testing.assert_close(there, here + torch.tensor([32.0, 64.0]))
+
+
+def test_confidence_is_the_share_of_the_softmax_within_two_cells() -> None:
+    torch.manual_seed(0)
+    maps = torch.randn(1, 17, 56, 56)
+    maps[0, :, 30, 40] = 9.0
+    maps[0, 3, 30, 40] = 0.0
+    maps[0, 3, 0, 55] = 9.0  # in a corner only nine cells are near
+    _, _, confidence = keypoints(maps, torch.tensor([[0.0, 0.0, 56.0, 56.0]]))
+    shares = maps[0].flatten(1).softmax(1).view(17, 56, 56)
+    torch.testing.assert_close(confidence[0, 0], shares[0, 28:33, 38:43].sum())
+    torch.testing.assert_close(confidence[0, 3], shares[3, 0:3, 53:56].sum())
+
+
+def test_confidence_rises_as_a_peak_sharpens_and_stays_within_0_and_1() -> None:
+    torch.manual_seed(0)
+    hill, box = bumps(1, 30.0), torch.tensor([[0.0, 0.0, 100.0, 200.0]])
+    confidence = torch.stack([keypoints(hill * sharpness, box)[2][0] for sharpness in (0.0, 0.3, 1.0, 3.0, 100.0)])
+    assert (confidence.diff(dim=0) >= 0).all()
+    assert (confidence[0] < 0.01).all()
+    assert ((confidence[-1] > 0.99) & (confidence[-1] <= 1)).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_pixel_passes_the_bound_of_its_patch_and_some_come_near(seed: int) -> None:
+    torch.manual_seed(seed)
+    maps = torch.randn(1, 17, 56, 56)
+    stretched = interpolate(maps, (448, 448), mode="bicubic", align_corners=False)
+    patch = ((torch.arange(448) + 0.5) / 8 - 0.5).floor().long() + 1
+    highest = torch.full((17, 57 * 57), -torch.inf)
+    which = (patch[:, None] * 57 + patch).flatten().expand(17, -1)
+    highest = highest.scatter_reduce(1, which, stretched[0].flatten(1), "amax")
+    slack = _bounds(pad(maps, (2, 2, 2, 2), mode="replicate"))[0].flatten(1) - highest
+    assert slack.min() > -1e-5
+    assert slack.min() < 0.05

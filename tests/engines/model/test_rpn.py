@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from engines.model.architecture import LITE
+from engines.model.box_coder import decode
+from engines.model.keypoint_rcnn import Features
+from engines.model.rpn import base_anchors, propose
+from engines.model.suppress import suppress
+
+SMALL = replace(LITE, proposals_level=40, proposals=50)
+IMAGE_HW = (96, 160)
+
+
+def said(seed: int, batch: int = 2) -> Features:
+    torch.manual_seed(seed)
+    sizes = [(12, 20), (6, 10), (3, 5), (2, 3)]
+    objectness = tuple(torch.randn(batch, 3, h, w) * 3 for h, w in sizes)
+    return Features((), objectness, tuple(torch.randn(batch, 12, h, w) / 3 for h, w in sizes))
+
+
+def slow_proposals(seen: Features, index: int, size: tuple[int, int]) -> list[list[float]]:
+    """One picture, one anchor after the other."""
+    best: list[tuple[float, list[float]]] = []
+    for objectness, deltas, px in zip(seen.objectness, seen.deltas, SMALL.anchor_px, strict=True):
+        _, _, rows, columns = objectness.shape
+        level: list[tuple[float, list[float]]] = []
+        for row in range(rows):
+            for column in range(columns):
+                for anchor, (w, h) in enumerate(((2**0.5, 0.5**0.5), (1, 1), (0.5**0.5, 2**0.5))):
+                    x, y = column * (IMAGE_HW[1] // columns), row * (IMAGE_HW[0] // rows)
+                    corner = (round(w * px / 2), round(h * px / 2))
+                    place = torch.tensor(
+                        [x - corner[0], y - corner[1], x + corner[0], y + corner[1]], dtype=torch.float32
+                    )
+                    box = decode(deltas[index, 4 * anchor : 4 * anchor + 4, row, column], place).tolist()
+                    box = [min(max(side, 0), end) for side, end in zip(box, (size[1], size[0]) * 2, strict=True)]
+                    level.append((float(objectness[index, anchor, row, column].sigmoid()), box))
+        level = sorted(level, key=lambda one: -one[0])[: SMALL.proposals_level]
+        level = [one for one in level if one[1][2] - one[1][0] >= 1e-3 and one[1][3] - one[1][1] >= 1e-3]
+        stays, _ = suppress(torch.tensor([[box for _, box in level]]), torch.ones(1, len(level), dtype=torch.bool), 0.7)
+        best += [one for one, stay in zip(level, stays[0].tolist(), strict=True) if stay]
+    return [box for _, box in sorted(best, key=lambda one: -one[0])[: SMALL.proposals]]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_best_of_each_level_compete_after_suppression(seed: int) -> None:
+    seen, sizes = said(seed), [(90, 130), (70, 160)]
+    proposals = propose(seen, IMAGE_HW, torch.tensor(sizes, dtype=torch.float32), SMALL, rounds=None)
+    assert proposals.settled
+    for index, size in enumerate(sizes):
+        slow = torch.tensor(slow_proposals(seen, index, size))
+        assert proposals.alive[index].sum() == len(slow)
+        torch.testing.assert_close(proposals.boxes[index][: len(slow)], slow, rtol=1e-5, atol=1e-3)
+
+
+def test_anchors_are_rounded_around_their_cell() -> None:
+    assert base_anchors(32, torch.zeros(1)).tolist() == [[-23, -11, 23, 11], [-16, -16, 16, 16], [-11, -23, 11, 23]]
+
+
+def with_nan(x: Tensor) -> Tensor:
+    x = x.clone()
+    x[0, 0] = torch.nan
+    return x
+
+
+def test_what_is_no_number_proposes_nothing() -> None:
+    seen = said(0)
+    broken = Features((), tuple(map(with_nan, seen.objectness)), tuple(map(with_nan, seen.deltas)))
+    sizes = torch.tensor([[90.0, 130.0], [70.0, 160.0]])
+    proposals = propose(broken, IMAGE_HW, sizes, SMALL, rounds=None)
+    assert proposals.boxes.isfinite().all()
+    whole = propose(seen, IMAGE_HW, sizes, SMALL, rounds=None)
+    assert torch.equal(proposals.boxes[1], whole.boxes[1])

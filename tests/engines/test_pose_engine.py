@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from matplotlib.cbook import get_sample_data
+from matplotlib.image import imread
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engines.backends import eager
+from engines.model.architecture import R50
+from engines.model.inference import Finder
+from engines.model.keypoint_rcnn import KeypointRCNN
+from engines.model.roi import Limits
+from engines.ops.people import People
+from engines.ops.skeleton import NAMES
+from engines.pose_engine import PoseEngine, load
+from engines.preprocess import to_input
+from engines.weights import EngineError
+
+CLIPS = Path(__file__).parents[3] / "shared" / "clips"
+
+
+@pytest.fixture(scope="module")
+def engine() -> PoseEngine:
+    return load("lite", backend="eager")
+
+
+@pytest.fixture(scope="module")
+def portrait() -> NDArray[np.uint8]:
+    return np.asarray(imread(get_sample_data("grace_hopper.jpg", asfileobj=False)))
+
+
+def frame_of(clip: str, index: int) -> NDArray[np.uint8]:
+    path = CLIPS / clip
+    if not path.exists():
+        pytest.skip(f"no {clip} beside the repository: shared/clips is not here")
+    with av.open(str(path)) as container:
+        for at, frame in enumerate(container.decode(video=0)):
+            if at == index:
+                return frame.to_ndarray(format="rgb24")
+    raise AssertionError(f"{clip} has no frame {index}")
+
+
+def assert_alike(one: People, other: People) -> None:
+    assert len(one) == len(other)
+    np.testing.assert_allclose(one.scores, other.scores, atol=1e-4)
+    np.testing.assert_allclose(one.boxes, other.boxes, atol=1e-2)
+    sure = (one.confidence > 0.5) & (other.confidence > 0.5)
+    np.testing.assert_allclose(one.keypoints[sure], other.keypoints[sure], atol=1e-2)
+    np.testing.assert_allclose(one.logits, other.logits, atol=1e-3)
+
+
+def test_the_face_of_a_portrait_is_found_where_it_is(engine: PoseEngine, portrait: NDArray[np.uint8]) -> None:
+    (people,) = engine(portrait[None])
+    assert people.scores[0] > 0.9
+    assert people.scores[1] < 0.5
+    truth = {"nose": (268, 232), "left_eye": (312, 190), "right_eye": (218, 190), "left_shoulder": (460, 410)}
+    for name, xy in truth.items():
+        at = NAMES.index(name)
+        assert np.hypot(*(people.keypoints[0, at] - xy)) < 25, name
+        assert people.confidence[0, at] > 0.5, name
+    assert people.confidence[0, NAMES.index("left_ankle")] < 0.3  # outside the picture
+
+
+@pytest.mark.parametrize(("clip", "index", "count"), [("treadmill_cam03.mp4", 20, 2), ("one_by_one.mp4", 300, 1)])
+def test_people_of_a_video_stand_on_their_feet(engine: PoseEngine, clip: str, index: int, count: int) -> None:
+    (people,) = engine([frame_of(clip, index)])
+    people = people.take(people.scores > 0.9)
+    assert len(people) == count
+    y = people.keypoints[..., 1]
+    shoulders, hips = y[:, 5:7].mean(1), y[:, 11:13].mean(1)
+    assert (y[:, :5].mean(1) < shoulders).all()
+    assert (shoulders < hips).all()
+    assert (hips < y[:, 13:17].mean(1)).all()
+    inside = (people.keypoints >= people.boxes[:, None, :2]) & (people.keypoints <= people.boxes[:, None, 2:])
+    assert inside.all()
+
+
+def test_an_empty_room_is_empty(engine: PoseEngine) -> None:
+    (people,) = engine(np.full((1, 90, 160, 3), 128, np.uint8))
+    assert len(people.take(people.scores > 0.5)) == 0
+
+
+def test_a_frame_gives_the_same_people_alone_and_among_others(engine: PoseEngine, portrait: NDArray[np.uint8]) -> None:
+    darker = portrait // 2
+    together = engine(np.stack([portrait, darker, portrait[:, ::-1]]))
+    for people, frame in zip(together, (portrait, darker, portrait[:, ::-1]), strict=True):
+        assert_alike(people, engine([frame])[0])
+
+
+def test_frames_of_several_sizes_go_together(engine: PoseEngine, portrait: NDArray[np.uint8]) -> None:
+    wide, narrow = engine([portrait[:300], portrait])
+    assert wide.boxes[:, 3].max() <= 300
+    assert narrow.scores[0] > 0.9
+    assert narrow.boxes[:, 2:].max() <= 600
+
+
+def test_people_come_best_first_and_no_more_than_asked(portrait: NDArray[np.uint8]) -> None:
+    (many,) = load("lite", backend="eager", score_min=0.0)([portrait])
+    assert len(many) == 30
+    assert (np.diff(many.scores) <= 0).all()
+    (few,) = load("lite", backend="eager", score_min=0.0, people_max=3)([portrait])
+    assert_alike(few, many.take(np.arange(3)))
+    (sure,) = load("lite", backend="eager", score_min=0.5)([portrait])
+    assert_alike(sure, many.take(many.scores > 0.5))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1), (2, 2), (17, 31), (8, 2000)])
+def test_odd_sizes_are_taken(engine: PoseEngine, size: tuple[int, int]) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    (people,) = engine([noise])
+    assert people.keypoints.shape == (len(people), 17, 2)
+    for values in (people.boxes, people.keypoints, people.confidence, people.logits):
+        assert np.isfinite(values).all()
+        assert values.dtype == np.float32
+    if len(people):
+        assert (people.boxes >= 0).all()
+        assert (people.boxes[:, 2:] <= (size[1] + 1e-3, size[0] + 1e-3)).all()
+
+
+def test_no_frames_give_nothing(engine: PoseEngine) -> None:
+    assert engine([]) == []
+
+
+@pytest.mark.parametrize(
+    ("frames", "told"),
+    [
+        (np.zeros((2, 8, 8, 4), np.uint8), r"frame 0 is \(8, 8, 4\) uint8; expected \(height, width, 3\) uint8, RGB"),
+        (np.zeros((2, 8, 8, 3), np.float32), r"frame 0 is \(8, 8, 3\) float32"),
+        (np.zeros((8, 8, 3), np.uint8), r"frame 0 is \(8, 3\) uint8"),
+        ([np.zeros((8, 8, 3), np.uint8), np.zeros((0, 8, 3), np.uint8)], r"frame 1 is \(0, 8, 3\) uint8"),
+    ],
+)
+def test_frames_of_another_shape_are_refused(engine: PoseEngine, frames: NDArray[np.uint8], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        engine(frames)
+
+
+def test_a_person_without_finite_heat_maps_is_dropped_and_counted(portrait: NDArray[np.uint8]) -> None:
+    engine = load("lite", backend="eager", score_min=0.2)
+    parts = engine._finder.parts
+
+    def second_is_broken(cut_outs: Tensor) -> Tensor:
+        maps = parts.keypoint_head(cut_outs)
+        maps[1, 4, 20, 20] = torch.inf
+        return maps
+
+    (whole,) = engine([portrait])
+    engine._finder = replace(engine._finder, parts=replace(parts, keypoint_head=second_is_broken))
+    (people,) = engine([portrait])
+    assert engine.unsound == 1
+    assert_alike(people, whole.take(np.arange(len(whole)) != 1))
+
+
+def test_a_gpu_that_is_not_there_is_refused() -> None:
+    with pytest.raises(EngineError, match="device cuda:99 is not there: torch sees"):
+        load("lite", device="cuda:99")
+
+
+def test_a_large_network_runs_from_end_to_end() -> None:
+    torch.manual_seed(0)
+    architecture = replace(R50, short_px=96, long_px=160)
+    parts = eager.build(KeypointRCNN(architecture).eval().requires_grad_(False), torch.device("cpu"))
+    finder = Finder(parts, architecture, Limits(score_min=0.0, people_max=5))
+    frames = [np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)] * 2
+    with torch.inference_mode():
+        batch = to_input(frames, architecture, torch.device("cpu"))
+        found = finder.find(batch.images, batch.sizes)
+    assert found.image.tolist() == [0] * 5 + [1] * 5
+    torch.testing.assert_close(found.keypoints[:5], found.keypoints[5:], rtol=0, atol=1e-2)
+    assert (found.boxes[:, 2:] <= batch.sizes[0].flip(0)).all()

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import hashlib
+import pickle
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from engines.weights import ASSETS, EngineError, fold_batch_norm, load_model
+
+LITE_FILE = ASSETS / "lite.safetensors"
+
+
+def saved(path: Path, state: dict[str, Tensor]) -> str:
+    save_file(state, path)
+    return str(path)
+
+
+def test_the_bundled_weights_are_those_on_their_card() -> None:
+    assert hashlib.sha256(LITE_FILE.read_bytes()).hexdigest() in (ASSETS / "lite.md").read_text()
+
+
+def test_half_precision_weights_are_computed_in_full() -> None:
+    assert {tensor.dtype for tensor in load_file(LITE_FILE).values()} == {torch.float16}
+    assert {tensor.dtype for tensor in load_model("lite").state_dict().values()} == {torch.float32}
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_torch_file_gives_the_same_network(tmp_path: Path, wrapped: bool) -> None:
+    state = load_file(LITE_FILE)
+    torch.save({"model": state, "epoch": 3} if wrapped else state, tmp_path / "lite.pth")
+    ours, theirs = load_model("lite").state_dict(), load_model("lite", str(tmp_path / "lite.pth")).state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_names_of_older_torchvision_are_understood(tmp_path: Path) -> None:
+    older = {}
+    for name, tensor in load_file(LITE_FILE).items():
+        name = re.sub(r"(inner|layer)_blocks\.(\d)\.0\.", r"\1_blocks.\2.", name)
+        older[name.replace("rpn.head.conv.0.0.", "rpn.head.conv.")] = tensor
+    assert "backbone.fpn.inner_blocks.0.weight" in older
+    network = load_model("lite", saved(tmp_path / "older.safetensors", older))
+    assert torch.equal(network.rpn.head.conv[0][0].weight, load_model("lite").rpn.head.conv[0][0].weight)
+
+
+def test_folded_batch_norm_gives_the_same_numbers() -> None:
+    torch.manual_seed(0)
+    norm = nn.BatchNorm2d(6, eps=0.1).eval()
+    state = {"layer1.0.conv2.weight": torch.randn(6, 4, 3, 3), "layer1.0.bn2.num_batches_tracked": torch.tensor(1)}
+    for part in ("weight", "bias", "running_mean", "running_var"):
+        state[f"layer1.0.bn2.{part}"] = torch.rand(6) + 0.1
+        getattr(norm, part).data = state[f"layer1.0.bn2.{part}"]
+    x = torch.randn(2, 4, 9, 9)
+    folded = fold_batch_norm(state, eps=0.1)
+    one = torch.conv2d(x, folded["layer1.0.conv2.weight"], folded["layer1.0.conv2.bias"])
+    torch.testing.assert_close(one, norm(torch.conv2d(x, state["layer1.0.conv2.weight"])))
+
+
+def test_the_norm_of_a_shortcut_is_folded_into_the_shortcut() -> None:
+    norm = {
+        f"layer1.0.downsample.1.{part}": torch.ones(5) for part in ("weight", "bias", "running_mean", "running_var")
+    }
+    folded = fold_batch_norm({"layer1.0.downsample.0.weight": torch.ones(5, 2, 1, 1), **norm}, eps=0.0)
+    assert sorted(folded) == ["layer1.0.downsample.0.bias", "layer1.0.downsample.0.weight"]
+
+
+def test_weights_of_another_network_are_told_by_their_names(tmp_path: Path) -> None:
+    state = load_file(LITE_FILE)
+    del state["backbone.fpn.inner_blocks.1.0.bias"]
+    state["backbone.extra"] = torch.zeros(1)
+    state["roi_heads.box_head.fc7.bias"] = torch.zeros(9)
+    path = saved(tmp_path / "odd.safetensors", state)
+    wanted = (
+        r"odd.safetensors does not fit model lite: 1 missing \(backbone.fpn.inner_blocks.1.0.bias\); "
+        r"1 unexpected \(backbone.extra\); 1 of another shape \(roi_heads.box_head.fc7.bias \(9,\) not \(256,\)\)$"
+    )
+    with pytest.raises(EngineError, match=wanted):
+        load_model("lite", path)
+
+
+def test_of_many_wrong_names_two_are_told(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match=r"missing \(backbone.body.conv1.bias, [^,]*, \.\.\.\)") as told:
+        load_model("r50", str(LITE_FILE))
+    assert len(str(told.value).replace(str(LITE_FILE), "")) < 500
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match=r"no weights file .*nowhere\.pth"):
+        load_model("lite", str(tmp_path / "nowhere.pth"))
+
+
+@pytest.mark.parametrize("name", ["cut.safetensors", "cut.pth"])
+@pytest.mark.parametrize("length", [0, 7, 100_000])
+def test_a_file_that_was_cut_short_is_refused_in_one_line(tmp_path: Path, name: str, length: int) -> None:
+    whole = tmp_path / "whole.pth"
+    torch.save(load_file(LITE_FILE), whole)
+    source = LITE_FILE if name.endswith(".safetensors") else whole
+    (tmp_path / name).write_bytes(source.read_bytes()[:length])
+    with pytest.raises(EngineError, match=rf"weights file .*{name} cannot be read: ") as told:
+        load_model("lite", str(tmp_path / name))
+    assert "\n" not in str(told.value)
+
+
+class _Bomb:
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return Path.touch, (self.mark,)
+
+
+def test_code_in_a_weights_file_is_refused_and_not_run(tmp_path: Path) -> None:
+    mark = tmp_path / "run"
+    torch.save({"weight": _Bomb(mark)}, tmp_path / "bomb.pth")
+    (tmp_path / "plain.pth").write_bytes(pickle.dumps({"weight": _Bomb(mark)}, protocol=2))
+    for name in ("bomb.pth", "plain.pth"):
+        with pytest.raises(EngineError, match=rf"{name} cannot be read"):
+            load_model("lite", str(tmp_path / name))
+    assert not mark.exists()
+
+
+def test_a_file_without_names_is_refused(tmp_path: Path) -> None:
+    torch.save([torch.zeros(3)], tmp_path / "list.pth")
+    with pytest.raises(EngineError, match="holds no state dict"):
+        load_model("lite", str(tmp_path / "list.pth"))
+
+
+def test_weights_that_are_not_at_hand_are_asked_for() -> None:
+    with pytest.raises(EngineError, match="the weights of model r50 are not at hand: give --weights FILE"):
+        load_model("r50")
