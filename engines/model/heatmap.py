@@ -161,7 +161,7 @@ def _highest(high: Tensor, low: Tensor, dim: int) -> Tensor:
     low0, low1, low2, low3 = (low.narrow(dim, at, count) for at in range(4))
     over_outer = torch.maximum(high1 - low0, high2 - low3).clamp_(min=0)
     over_inner = torch.maximum(high1 - low2, high2 - low1)
-    return torch.maximum(high1, high2).add_(over_outer, alpha=0.15).add_(over_inner, alpha=0.02406)
+    return torch.maximum(high1, high2).add_(over_outer, alpha=3 / 16).add_(over_inner, alpha=0.02406)
 
 
 def _windows(padded: Tensor, row: Tensor, column: Tensor) -> Tensor:

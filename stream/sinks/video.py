@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from configs.schema import DecodeSettings, VideoSettings
 from stream.messages import Begin, End, Frame, Message
 from stream.runtime.stage import Stage
-from stream.sinks.output import OutputError, finish, part_of, writing
+from stream.sinks.output import finish, part_of, writing
 
 _TIME_BASE = Fraction(1, 90_000)
 _CRF = 23
