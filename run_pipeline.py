@@ -205,7 +205,7 @@ def _tell(summary: Summary, given: dict[str, Any]) -> None:
         if source.problem:
             print(f"posestream: {source.problem}", file=sys.stderr)
         elif source.damaged:
-            print(f"posestream: {source.uri}: {source.damaged} damaged parts were left out", file=sys.stderr)
+            print(f"posestream: {source.uri}: {source.damaged} of its parts are damaged", file=sys.stderr)
     if given["as_json"]:
         import msgspec
 

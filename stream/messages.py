@@ -131,7 +131,7 @@ class End(Struct, frozen=True, tag="end"):
     frames: int
     """Frames that were given."""
     damaged: int = 0
-    """Packets or frames that could not be read and were left out."""
+    """Packets or frames that could not be read, or only in part."""
     stopped: bool = False
     """True if the run was interrupted before the source's end."""
     problem: str = ""

@@ -42,6 +42,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the supervisor decides
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     faulthandler.register(signal.SIGUSR1, all_threads=True)  # the supervisor asks where a hung stage hangs
+    if "infer" not in orders.group.stages:
+        os.nice(19)  # the network's threads wait for each other: one that is kept from its core holds up all
     settings = Settings.model_validate_json(orders.settings)
     slots = settings.runtime.slots
     stores = {number: FrameStore(number, fd, slots) for number, fd in orders.stores.items()}
