@@ -154,9 +154,10 @@ class Supervisor:
         return all(state in (Done, Failed) for state in self._states.values())
 
     def _hear(self) -> None:
+        dead = [group for group, host in self._hosts.items() if not host.alive()]
         heard = self._desk.receive(_TICK_S)
-        if heard is None:
-            self._look_for_the_dead()
+        if heard is None:  # had the dead said a last word, it would have come by now
+            self._bury(dead)
         while heard is not None:
             self._take(*heard)
             heard = self._desk.receive(0)
@@ -184,11 +185,11 @@ class Supervisor:
             self.progress.started_s = time.monotonic()
             self._tell_all("go")
 
-    def _look_for_the_dead(self) -> None:
-        """Find groups that ended without a report; called when no report waits."""
-        for group, host in self._hosts.items():
-            if self._states[group] not in (Done, Failed) and not host.alive():
-                self._fail(group, Failed("Died", f"stage {group} {host.fate()}", ""))
+    def _bury(self, dead: Sequence[str]) -> None:
+        """Take note of groups that ended without a report."""
+        for group in dead:
+            if self._states[group] not in (Done, Failed):
+                self._fail(group, Failed("Died", f"stage {group} {self._hosts[group].fate()}", ""))
 
     def _look_after(self, stops: int) -> None:
         now_s = time.monotonic()
