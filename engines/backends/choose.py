@@ -20,7 +20,8 @@ from typing import Final, NamedTuple
 
 import torch
 
-from engines.backends import cache, eager, inductor, openvino, tensorrt
+from engines import cache_folder
+from engines.backends import eager, inductor, openvino, tensorrt
 from engines.backends.parts import Parts
 from engines.model.architecture import Architecture
 from engines.model.keypoint_rcnn import BOX_CELLS, KEYPOINT_CELLS, KeypointRCNN
@@ -64,7 +65,7 @@ def choose(backend: str, network: KeypointRCNN, architecture: Architecture, devi
         if backend not in _BACKENDS:
             raise EngineError(f"backend {backend} is not in this version: use one of {', '.join(_BACKENDS)}")
         return Chosen(_BACKENDS[backend](network, device), backend, [])
-    memory = cache.folder() / "backends" / _key(architecture, device)
+    memory = cache_folder.folder() / "backends" / _key(architecture, device)
     remembered = _recall(memory)
     if remembered in _LADDER[device.type]:
         ladder = (remembered, *(name for name in _LADDER[device.type] if name != remembered))

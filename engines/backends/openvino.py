@@ -22,8 +22,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-from engines import model
-from engines.backends import cache
+from engines import cache_folder, model
 from engines.backends.parts import Parts
 from engines.model.keypoint_rcnn import (
     BOX_CELLS,
@@ -119,7 +118,7 @@ def _two(flat: list[Tensor]) -> tuple[Tensor, Tensor]:
 
 def _converted(openvino: ModuleType, network: KeypointRCNN) -> list[Any]:
     """Give the parts in OpenVINO's form: out of the cache, else made and kept there."""
-    kept = cache.folder() / "openvino" / _key(network)
+    kept = cache_folder.folder() / "openvino" / _key(network)
     if kept.is_dir():
         try:
             return [openvino.Core().read_model(kept / f"{name}.xml") for name in _PARTS]

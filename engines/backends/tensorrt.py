@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from engines import cache_folder
 from engines import model as model_code
-from engines.backends import cache as cache_folder
 from engines.backends import exported
 from engines.backends.exported import ROWS, exported_part, row_shape
 from engines.backends.parts import Parts

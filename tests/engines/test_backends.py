@@ -13,7 +13,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from engines.backends import cache, eager, inductor, openvino
+from engines import cache_folder
+from engines.backends import eager, inductor, openvino
 from engines.backends.choose import choose
 from engines.backends.parts import Parts
 from engines.model.architecture import LITE
@@ -77,10 +78,10 @@ def test_openvino_gives_what_eager_gives(by_openvino: Parts, reference: Parts, b
 
 
 def test_openvino_out_of_its_cache_gives_the_same(network: KeypointRCNN, by_openvino: Parts, reference: Parts) -> None:
-    kept = list((cache.folder() / "openvino").iterdir())
+    kept = list((cache_folder.folder() / "openvino").iterdir())
     assert [len(list(folder.glob("*.xml"))) for folder in kept] == [3]
     again = openvino.build(network, CPU)
-    assert list((cache.folder() / "openvino").iterdir()) == kept
+    assert list((cache_folder.folder() / "openvino").iterdir()) == kept
     _assert_same_parts(again, reference, 2)
     del again
 
@@ -107,7 +108,7 @@ def test_openvino_reads_a_damaged_cache_as_none(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     openvino.build(network, CPU)
-    (kept,) = (cache.folder() / "openvino").iterdir()
+    (kept,) = (cache_folder.folder() / "openvino").iterdir()
     (kept / "box_head.xml").write_text("<net")
     _assert_same_parts(openvino.build(network, CPU), reference, 1)
     assert (kept / "box_head.xml").stat().st_size > 100
@@ -159,7 +160,7 @@ def test_auto_says_what_it_chose_and_stays_with_it(network: KeypointRCNN, by_ope
     assert [note.partition(" ms")[0].rstrip("0123456789") for note in first.notes] == [
         f"backend {first.backend}, measured: openvino "
     ]
-    (memory,) = (cache.folder() / "backends").iterdir()
+    (memory,) = (cache_folder.folder() / "backends").iterdir()
     for remembered in ("eager", "openvino"):
         memory.write_text(remembered)
         again = choose("auto", network, LITE, CPU)
@@ -168,7 +169,7 @@ def test_auto_says_what_it_chose_and_stays_with_it(network: KeypointRCNN, by_ope
 
 def test_a_memory_that_names_no_backend_is_measured_anew(network: KeypointRCNN, by_openvino: Parts) -> None:
     first = choose("auto", network, LITE, CPU)
-    (memory,) = (cache.folder() / "backends").iterdir()
+    (memory,) = (cache_folder.folder() / "backends").iterdir()
     memory.write_text("inductor")
     assert "measured" in choose("auto", network, LITE, CPU).notes[-1]
     assert memory.read_text() in ("eager", "openvino")
@@ -181,7 +182,7 @@ def test_auto_falls_to_eager_with_one_warning_where_openvino_cannot_be_imported(
 ) -> None:
     if remembered:
         choose("auto", network, LITE, CPU)
-        (memory,) = (cache.folder() / "backends").iterdir()
+        (memory,) = (cache_folder.folder() / "backends").iterdir()
         memory.write_text("openvino")
     else:
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
