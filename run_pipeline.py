@@ -68,17 +68,34 @@ def run(
         bool | None, _in("Source", "--realtime/--lossless", help="Drop late frames (later), or lose none.")
     ] = None,
     model: Annotated[
-        Literal["lite", "r50", "r101", "x101"] | None,
-        _in("Model", "--model", help="lite is bundled; r50 wants --weights; r101 and x101 come later. Default: lite."),
+        Literal["auto", "lite", "r50", "r50-d2", "r101", "x101"] | None,
+        _in("Model", "--model", help="lite is bundled, others are downloaded. Default: lite on a CPU, r50 on a GPU."),
     ] = None,
-    weights: Annotated[str | None, _in("Model", "--weights", metavar="FILE", help=".safetensors or .pth.")] = None,
+    weights: Annotated[
+        str | None,
+        _in("Model", "--weights", metavar="FILE", help=".safetensors or .pth, or a published name as coco_legacy."),
+    ] = None,
     device: Annotated[str | None, _in("Model", "--device", metavar="<auto|cpu|cuda:N>", help="Default: auto.")] = None,
     backend: Annotated[
         Literal["auto", "eager", "openvino", "inductor", "tensorrt"] | None,
-        _in("Model", "--backend", help="What runs the network. Default: auto."),
+        _in("Model", "--backend", help="What runs the network. Default: the quickest, measured once."),
+    ] = None,
+    precision: Annotated[
+        Literal["auto", "fp32", "fp16"] | None,
+        _in("Model", "--precision", help="What a GPU computes in. Default: fp16."),
     ] = None,
     mode: Annotated[
         Literal["exact", "fast"] | None, _in("Model", "--mode", help="torchvision's results, or less work.")
+    ] = None,
+    imgsz: Annotated[
+        int | None, _in("Model", "--imgsz", help="Short side of what the network sees. Default: lite 320, r50 800.")
+    ] = None,
+    proposals: Annotated[
+        int | None,
+        _in("Model", "--proposals", help="Places a frame to look into. Default: lite 100, r50 1000."),
+    ] = None,
+    verify_engine: Annotated[
+        bool | None, _in("Model", "--verify-engine", help="Compare the backend with eager torch first, and say so.")
     ] = None,
     conf: Annotated[float | None, _in("Model", "--conf", help="Lowest score of a new person. Default: 0.6.")] = None,
     kpt_thr: Annotated[float | None, _in("Model", "--kpt-thr", help="Lowest confidence of a drawn keypoint.")] = None,
@@ -175,7 +192,11 @@ def _changes(given: dict[str, Any]) -> dict[str, Any]:
         "engine.weights": given["weights"],
         "engine.device": given["device"],
         "engine.backend": given["backend"],
+        "engine.precision": given["precision"],
         "engine.mode": given["mode"],
+        "engine.imgsz": given["imgsz"],
+        "engine.proposals": given["proposals"],
+        "engine.verify": given["verify_engine"],
         "engine.people_max": given["max_people"],
         "track.score_high": conf,
         "track.score_low": None if conf is None else min(conf, TrackSettings().score_low),

@@ -30,24 +30,37 @@ class DecodeSettings(Section):
     )
 
 
+ModelName = Literal["auto", "lite", "r50", "r50-d2", "r101", "x101"]
+BackendName = Literal["auto", "eager", "openvino", "inductor", "tensorrt"]
+
+
 class EngineSettings(Section):
     """Which network finds the people, and where it runs."""
 
-    model: Literal["lite", "r50"] = Field("lite", description="Architecture.")
-    weights: str = Field("auto", description="auto: what belongs to the model; else a file's path.")
+    model: ModelName = Field("auto", description="Architecture; auto: lite on a CPU, r50 on a GPU.")
+    weights: str = Field("auto", description="auto: what belongs to the model; else a published name or a file's path.")
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = Field(
         "auto", description="auto: cuda where there is one, else cpu."
     )
-    backend: Literal["auto", "eager", "openvino", "inductor", "tensorrt"] = Field(
-        "auto", description="What runs the network's parts."
+    backend: BackendName = Field("auto", description="What runs the network's parts; auto: measured once, then kept.")
+    precision: Literal["auto", "fp32", "fp16"] = Field(
+        "auto", description="What a GPU computes in; auto: fp16. A CPU computes in fp32."
     )
     mode: Literal["exact", "fast"] = Field("exact", description="exact: torchvision's results; fast: less work.")
+    imgsz: Annotated[int, Field(ge=64, le=4096)] | None = Field(
+        None,
+        description="Short side of what the network sees, in pixels; null: the mode's own (exact: lite 320, r50 800).",
+    )
+    proposals: Annotated[int, Field(ge=1, le=1000)] | None = Field(
+        None, description="Places a frame that are looked into; null: the mode's own (exact: lite 100, r50 1000)."
+    )
     score_min: Share = Field(0.05, description="People scored below this are dropped before their keypoints.")
     people_max: Annotated[int, Field(ge=1, le=100)] | None = Field(
         None,
-        description="At most so many people a frame, best first; null: the model's own (lite 30, r50 100).",
+        description="At most so many people a frame, best first; null: the mode's own (exact: lite 30, r50 100).",
     )
     threads: Annotated[int, Field(ge=0, le=256)] = Field(0, description="CPU threads; 0: one a core.")
+    verify: bool = Field(False, description="Compare the backend with eager torch before the first frame, and say so.")
 
 
 class InferSettings(Section):

@@ -2,13 +2,14 @@
 
 from engines.pose_engine import load
 
-engine = load("lite")
+engine = load()                         # lite on a CPU, r50 on a GPU
 for people in engine(frames):           # frames: (B, H, W, 3) uint8 RGB
     print(people.scores, people.keypoints)
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Literal
 
@@ -16,25 +17,32 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from configs.schema import EngineSettings
-from engines.backends.choose import choose
+from configs.schema import BackendName, EngineSettings, ModelName
+from engines.backends import eager, openvino
+from engines.backends.choose import Chosen, Task, choose
 from engines.backends.parts import Parts
+from engines.memory import keep_freed_memory
 from engines.model.inference import Finder, Found
-from engines.model.roi import Limits
+from engines.model.keypoint_rcnn import KeypointRCNN
+from engines.modes import Work, work
 from engines.ops.people import People
 from engines.preprocess import Batch, to_input
+from engines.verify import limit_of, report
 from engines.weights import ARCHITECTURES, EngineError, load_model
 
 
 def load(
-    model: Literal["lite", "r50"] = "lite",
+    model: ModelName = "auto",
     *,
     weights: str = "auto",
     device: str = "auto",
-    backend: Literal["auto", "eager", "openvino", "inductor", "tensorrt"] = "auto",
+    backend: BackendName = "auto",
+    precision: Literal["auto", "fp32", "fp16"] = "auto",
     mode: Literal["exact", "fast"] = "exact",
-    score_min: float = 0.05,
+    imgsz: int | None = None,
+    proposals: int | None = None,
     people_max: int | None = None,
+    score_min: float = 0.05,
     threads: int = 0,
 ) -> PoseEngine:
     """Give an engine; each setting is described in `configs.schema.EngineSettings`.
@@ -49,9 +57,12 @@ def load(
             weights=weights,
             device=device,
             backend=backend,
+            precision=precision,
             mode=mode,
-            score_min=score_min,
+            imgsz=imgsz,
+            proposals=proposals,
             people_max=people_max,
+            score_min=score_min,
             threads=threads,
         )
     )
@@ -66,12 +77,16 @@ class PoseEngine:
         Raises:
             EngineError: that cannot be done.
         """
+        keep_freed_memory()
         if settings.threads:
             torch.set_num_threads(settings.threads)
-        self.architecture = ARCHITECTURES[settings.model]
         self._device = _device(settings.device)
-        people_max = settings.people_max or self.architecture.people_max
-        self._finder = Finder(self._build(settings), self.architecture, Limits(settings.score_min, people_max))
+        self.notes: list[str] = []
+        """Lines to be shown: what was chosen and why, and what could not be used."""
+        model, network = self._network(settings)
+        wanted = work(settings, ARCHITECTURES[model], self._device.type)
+        self.architecture = wanted.architecture
+        self._finder = Finder(self._build(settings, network, wanted), wanted.architecture, wanted.limits)
         self.unsound = 0
         """People dropped so far because the network gave no finite heat maps for them."""
 
@@ -93,18 +108,50 @@ class PoseEngine:
             _check(index, frame)
         if not len(frames):
             return []
-        with torch.inference_mode():
+        with torch.inference_mode(), self._finder.parts.glue():
             batch = to_input(list(frames), self.architecture, self._device)
             found = self._finder.find(batch.images, batch.sizes)
         self.unsound += found.unsound
         return [_people(found, batch, index) for index in range(len(frames))]
 
-    def _build(self, settings: EngineSettings) -> Parts:
-        if settings.mode != "exact":
-            raise EngineError(f"mode {settings.mode} is not in this version: use --mode exact")
-        network = load_model(settings.model, settings.weights)
-        backend = "eager" if settings.backend == "auto" else settings.backend
-        return choose(backend, network, self.architecture, self._device).parts
+    def _network(self, settings: EngineSettings) -> tuple[str, KeypointRCNN]:
+        if settings.model != "auto":
+            return settings.model, load_model(settings.model, settings.weights)
+        if self._device.type == "cuda":
+            try:
+                network = load_model("r50", settings.weights)
+                self.notes.append("model r50: a GPU has the time for it")
+                return "r50", network
+            except EngineError as error:
+                self.notes.append(f"warning: {error}")
+        self.notes.append("model lite: bundled, and small enough for a CPU")
+        return "lite", load_model("lite", settings.weights)
+
+    def _build(self, settings: EngineSettings, network: KeypointRCNN, wanted: Work) -> Parts:
+        fp16 = settings.precision != "fp32" and self._device.type == "cuda"
+        if settings.precision == "fp16" and not fp16:
+            raise EngineError("precision fp16 needs an NVIDIA GPU: use --precision fp32 or auto on a CPU")
+        task = Task(network, wanted.architecture, self._device, fp16, wanted.int8)
+        chosen = choose(settings.backend, task)
+        self.notes += chosen.notes
+        if chosen.backend == "openvino":
+            self.notes += [
+                f"mode fast computes {part} in fp32: python -m engines.quantize can prepare it for 8 bits"
+                for part in wanted.int8
+                if openvino.prepared_file(network, part) is None
+            ]
+        if settings.verify:
+            self._verify(chosen, task)
+        return chosen.parts
+
+    def _verify(self, chosen: Chosen, task: Task) -> None:
+        name = "graphs" if task.fp16 and chosen.backend == "eager" else chosen.backend
+        reference = eager.build(copy.deepcopy(task.network), self._device)
+        exact_limit = limit_of(name, self._device)
+        parity = report(chosen.parts, reference, task.architecture, self._device, exact_limit)
+        self.notes += [f"backend {chosen.backend} beside eager fp32:", *parity.lines()]
+        if not (parity.ok or task.int8):
+            raise EngineError("\n".join([*parity.lines(), f"backend {chosen.backend} is off: use --backend eager"]))
 
 
 def _device(name: str) -> torch.device:

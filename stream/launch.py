@@ -60,6 +60,8 @@ class Summary(Struct, frozen=True):
     interrupted: bool
     failure: str
     """What stage failed and why; empty if none did."""
+    notes: list[str]
+    """What the stages had to say: which backend was chosen and why, what could not be used."""
     stages: dict[str, StageFigures]
     memory_bytes: dict[str, int]
     """Resident memory of each process at its end."""
@@ -115,6 +117,7 @@ def _summary(
         fps=round(frames / seconds, 2) if seconds else 0.0,
         interrupted=stopped,
         failure=f"{failure.group}: {failure}" if failure else "",
+        notes=progress.notes,
         stages=progress.stages(),
         memory_bytes={group: beat.memory_bytes for group, beat in progress.beats.items()},
         sent_bytes={group: beat.sent_bytes for group, beat in progress.beats.items()},

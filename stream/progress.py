@@ -1,4 +1,4 @@
-"""A line on the terminal that says where a run stands."""
+"""A line on the terminal that says where a run stands, and lines above it for what the stages have to say."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ProgressLine:
 
     def __init__(self, quiet: bool) -> None:
         """Show on standard error, unless it is no terminal or `quiet`."""
-        console = Console(stderr=True)
+        console = self._console = Console(stderr=True, quiet=quiet)
         columns: list[ProgressColumn | str] = [
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -32,6 +32,7 @@ class ProgressLine:
         self._bar = Bar(*columns, console=console, transient=True, disable=quiet or not console.is_terminal)
         self._task: TaskID = self._bar.add_task("loading the model", total=None, of="", fps="", people="", limit="")
         self._window: list[tuple[float, int, int, dict[str, float]]] = []
+        self._notes_shown = 0
 
     def __enter__(self) -> ProgressLine:
         self._bar.start()
@@ -43,7 +44,10 @@ class ProgressLine:
         self._bar.stop()
 
     def show(self, progress: Progress) -> None:
-        """Bring the line up to date."""
+        """Bring the line up to date, and put above it what is new to be said."""
+        for note in progress.notes[self._notes_shown :]:
+            self._console.print(f"posestream: {note}", markup=False, highlight=False, soft_wrap=True)
+        self._notes_shown = len(progress.notes)
         if progress.started_s is None or self._bar.disable:
             return
         stages = progress.stages()

@@ -1,4 +1,4 @@
-"""The parts as OpenVINO runs them on a CPU, in fp32.
+"""The parts as OpenVINO runs them on a CPU, in fp32, or in 8 bits where `engines.quantize` has prepared them.
 
 Turning a network into OpenVINO's form takes seconds, so the result is kept in the cache folder, under a name that
 changes with the weights, the network's code and the versions.
@@ -13,17 +13,20 @@ import shutil
 import sys
 import tempfile
 import warnings
+from collections.abc import Collection
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from engines import cache_folder, model
+from engines import cache_folder
 from engines.backends.parts import Parts
+from engines.fingerprint import code_hash, weights_hash
 from engines.model.keypoint_rcnn import (
     BOX_CELLS,
     KEYPOINT_CELLS,
@@ -33,9 +36,9 @@ from engines.model.keypoint_rcnn import (
     KeypointHeadPart,
     KeypointRCNN,
 )
-from engines.weights import EngineError
+from engines.weights import ASSETS, EngineError
 
-_PARTS: Final = ("features", "box_head", "keypoint_head")
+PARTS: Final = ("features", "box_head", "keypoint_head")
 
 
 @dataclass(frozen=True)
@@ -47,29 +50,38 @@ class Compiled:
 
     def __call__(self, x: Tensor) -> list[Tensor]:
         """Give the part's tensors without their nesting."""
-        # Read in place. Results are copied: their memory is overwritten by the next call.
-        results = self.model([x.contiguous().numpy()], share_inputs=True, share_outputs=False)
+        # Read in place; if that cannot be, copied by numpy: torch's threads would still be spinning when OpenVINO's
+        # begin. Results are copied: their memory is overwritten by the next call.
+        results = self.model([np.ascontiguousarray(x.numpy())], share_inputs=True, share_outputs=False)
         return [torch.from_numpy(result) for result in results.to_tuple()]
 
 
-def build(network: KeypointRCNN, device: torch.device) -> Parts:
+def build(network: KeypointRCNN, device: torch.device, int8: Collection[str] = ()) -> Parts:
     """Give a network's parts, run by as many threads as torch is set to.
+
+    Args:
+        network: the network.
+        device: a CPU.
+        int8: names of the parts that are to be computed in 8 bits where they are prepared.
 
     Raises:
         EngineError: the device is no CPU, or OpenVINO is not installed or cannot run the network.
     """
     if device.type != "cpu":
         raise EngineError(f"backend openvino runs on a CPU, not on {device}: use --device cpu or another backend")
-    features, box_head, keypoint_head = compile_parts(network)
+    features, box_head, keypoint_head = compile_parts(network, int8)
     return Parts(
         lambda images: _features(features(images)),
         lambda cut_outs: _two(box_head(cut_outs)),
         lambda cut_outs: keypoint_head(cut_outs)[0],
         device,
+        # torch's threads spin for milliseconds after each of its calls, on the cores that OpenVINO's need next.
+        # Measured on two cores: with two of torch's 61 ms a picture, with one 50.
+        glue_threads=1,
     )
 
 
-def compile_parts(network: KeypointRCNN) -> list[Compiled]:
+def compile_parts(network: KeypointRCNN, int8: Collection[str] = ()) -> list[Compiled]:
     """Give features, box head and keypoint head.
 
     Raises:
@@ -77,10 +89,42 @@ def compile_parts(network: KeypointRCNN) -> list[Compiled]:
     """
     openvino = _import()
     try:
-        return [_compile(openvino, part) for part in _converted(openvino, network)]
+        parts = zip(PARTS, converted(network), strict=True)
+        prepared = {name: _prepared(openvino, network, name) for name in int8}
+        return [_compile(openvino, prepared.get(name) or part) for name, part in parts]
     except (RuntimeError, OSError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise EngineError(f"backend openvino cannot run this network: {reason}; use --backend eager") from error
+
+
+def prepared_file(network: KeypointRCNN, part: str) -> Path | None:
+    """Give the file of a part in 8 bits, or None where there is none for these weights."""
+    name = prepared_name(network, part)
+    return next((path for path in (ASSETS / name, prepared_folder() / name) if path.is_file()), None)
+
+
+def prepared_folder() -> Path:
+    """Give the folder for parts in 8 bits that do not come with the project."""
+    return cache_folder.folder() / "int8"
+
+
+def prepared_name(network: KeypointRCNN, part: str) -> str:
+    """Give the file name of a part in 8 bits; it changes with the weights."""
+    return f"{part}-{weights_hash(network)[:16]}.xml"
+
+
+def save(model: Any, path: Path) -> None:
+    """Write OpenVINO's two files, .xml and .bin, as they are.
+
+    Raises:
+        RuntimeError: they cannot be written.
+    """
+    _import().save_model(model, path, compress_to_fp16=False)
+
+
+def _prepared(openvino: ModuleType, network: KeypointRCNN, part: str) -> Any | None:
+    path = prepared_file(network, part)
+    return openvino.Core().read_model(path) if path else None
 
 
 def _import() -> ModuleType:
@@ -116,12 +160,18 @@ def _two(flat: list[Tensor]) -> tuple[Tensor, Tensor]:
     return logits, deltas
 
 
-def _converted(openvino: ModuleType, network: KeypointRCNN) -> list[Any]:
-    """Give the parts in OpenVINO's form: out of the cache, else made and kept there."""
+def converted(network: KeypointRCNN) -> list[Any]:
+    """Give the parts in OpenVINO's form, in the order of `PARTS`: out of the cache, else made and kept there.
+
+    Raises:
+        EngineError: OpenVINO is not installed.
+        RuntimeError: it cannot take the network.
+    """
+    openvino = _import()
     kept = cache_folder.folder() / "openvino" / _key(network)
     if kept.is_dir():
         try:
-            return [openvino.Core().read_model(kept / f"{name}.xml") for name in _PARTS]
+            return [openvino.Core().read_model(kept / f"{name}.xml") for name in PARTS]
         except RuntimeError:
             shutil.rmtree(kept, ignore_errors=True)  # damaged: it is made again
     made = _convert(openvino, network)
@@ -153,7 +203,7 @@ def _keep(openvino: ModuleType, parts: list[Any], folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=folder.parent))
     try:
-        for name, part in zip(_PARTS, parts, strict=True):
+        for name, part in zip(PARTS, parts, strict=True):
             openvino.save_model(part, scratch / f"{name}.xml", compress_to_fp16=False)
         scratch.rename(folder)
     finally:
@@ -161,10 +211,5 @@ def _keep(openvino: ModuleType, parts: list[Any], folder: Path) -> None:
 
 
 def _key(network: KeypointRCNN) -> str:
-    digest = hashlib.sha256(f"{torch.__version__} {version('openvino')}".encode())
-    for file in sorted(Path(model.__path__[0]).glob("*.py")):
-        digest.update(file.read_bytes())
-    for name, tensor in network.state_dict().items():
-        digest.update(f"{name} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.contiguous().numpy())
-    return digest.hexdigest()[:32]
+    what = (torch.__version__, version("openvino"), code_hash(), weights_hash(network))
+    return hashlib.sha256("\n".join(what).encode()).hexdigest()[:32]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -23,3 +24,15 @@ class Parts:
     """(N, C, 14, 14) cut-outs to (N, 17, 56, 56) heat-map logits."""
     device: torch.device
     """Where they want what they are given."""
+    glue_threads: int | None = None
+    """CPU threads that torch may use between these calls; None: as many as it is set to."""
+
+    @contextlib.contextmanager
+    def glue(self) -> Iterator[None]:
+        """Let torch use as many CPU threads as these parts bear beside them, while this lasts."""
+        before = torch.get_num_threads()
+        torch.set_num_threads(self.glue_threads or before)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)

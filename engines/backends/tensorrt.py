@@ -6,7 +6,6 @@ Building an engine takes minutes, so it is kept on disk: `python -m engines.comp
 from __future__ import annotations
 
 import copy
-import hashlib
 import importlib
 from collections.abc import Callable
 from pathlib import Path
@@ -17,15 +16,18 @@ import torch
 from torch import Tensor
 
 from engines import cache_folder
-from engines import model as model_code
 from engines.backends import exported
-from engines.backends.exported import ROWS, exported_part, row_shape
+from engines.backends.exported import ROWS, exported_part, exported_parts, row_shape
 from engines.backends.parts import Parts
 from engines.cache import EngineCache, engine_key
+from engines.fingerprint import code_hash, weights_hash
 from engines.model.keypoint_rcnn import Features, KeypointRCNN
 from engines.weights import EngineError
 
+__all__ = ["Maker", "build", "engine", "engine_cache", "exported_parts", "require_tensorrt", "tensorrt_parts"]
+
 Run = Callable[[Tensor], list[Tensor]]
+_HEADS = ("box_head", "keypoint_head")
 
 
 class Maker(NamedTuple):
@@ -37,13 +39,24 @@ class Maker(NamedTuple):
     cache: EngineCache
 
 
-def build(network: KeypointRCNN, device: torch.device) -> Parts:
+def build(network: KeypointRCNN, device: torch.device, dtype: torch.dtype = torch.float16) -> Parts:
     """Give a network's parts. Each size of picture has an engine of its own, made when the first such picture comes.
 
     Raises:
         EngineError: the device is no NVIDIA GPU, or TensorRT is not installed or cannot build an engine.
     """
-    return tensorrt_parts(network, device, engine_cache())
+    return tensorrt_parts(network, device, engine_cache(), dtype)
+
+
+def built(network: KeypointRCNN, device: torch.device, dtype: torch.dtype) -> bool:
+    """Tell whether the engines of the heads are there already, so that `build` need not make anybody wait."""
+    try:
+        versions = _versions(*require_tensorrt(device))
+        maker = Maker(network, device, dtype, engine_cache())
+    except EngineError:
+        return False
+    keys = (engine_key(facts(maker, name, row_shape(network, name, (0, 0))) | versions) for name in _HEADS)
+    return all(maker.cache.load(key) is not None for key in keys)
 
 
 def engine_cache() -> EngineCache:
@@ -122,8 +135,7 @@ def engine(maker: Maker, name: str, image_hw: tuple[int, int]) -> Run:
     """
     torch_tensorrt, tensorrt = require_tensorrt(maker.device)
     shape = row_shape(maker.network, name, image_hw)
-    versions = {"torch_tensorrt": torch_tensorrt.__version__, "tensorrt": tensorrt.__version__}
-    key = engine_key(facts(maker, name, shape) | versions)
+    key = engine_key(facts(maker, name, shape) | _versions(torch_tensorrt, tensorrt))
     try:
         serialized = maker.cache.load_or_build(key, lambda: _compile(torch_tensorrt, maker, name, shape))
         return _load(tensorrt, serialized, maker.device)
@@ -136,6 +148,10 @@ def engine(maker: Maker, name: str, image_hw: tuple[int, int]) -> Run:
         ) from error
 
 
+def _versions(torch_tensorrt: ModuleType, tensorrt: ModuleType) -> dict[str, str]:
+    return {"torch_tensorrt": torch_tensorrt.__version__, "tensorrt": tensorrt.__version__}
+
+
 def facts(maker: Maker, name: str, shape: tuple[int, ...]) -> dict[str, str]:
     """Give all that an engine depends on, save the versions of TensorRT and its converter."""
     gpu = torch.cuda.get_device_properties(maker.device)
@@ -146,21 +162,12 @@ def facts(maker: Maker, name: str, shape: tuple[int, ...]) -> dict[str, str]:
         "rows": str(ROWS[name]),
         "dtype": str(maker.dtype),
         "weights": weights_hash(maker.network),
-        "code": _code_hash(),
+        "code": code_hash((Path(__file__), Path(exported.__file__))),
         "torch": torch.__version__,
         "gpu": f"{gpu.name} {gpu.major}.{gpu.minor} {gpu.multi_processor_count} {gpu.total_memory}",
         "cuda": str(torch.version.cuda),
         "driver": driver.read_text() if driver.is_file() else "unknown",
     }
-
-
-def weights_hash(network: KeypointRCNN) -> str:
-    """Give 64 hexadecimal digits that change with any name, shape, type or value of a network's weights."""
-    digest = hashlib.sha256()
-    for name, tensor in network.state_dict().items():
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return digest.hexdigest()
 
 
 def in_groups(run: Run, rows: Tensor, rows_max: int) -> list[Tensor]:
@@ -173,13 +180,6 @@ def in_groups(run: Run, rows: Tensor, rows_max: int) -> list[Tensor]:
 def _features(flat: list[Tensor]) -> Features:
     levels = (len(flat) - 2) // 3
     return Features(tuple(flat[:levels]), tuple(flat[levels : 2 * levels + 1]), tuple(flat[2 * levels + 1 :]))
-
-
-def _code_hash() -> str:
-    digest = hashlib.sha256()
-    for file in (Path(__file__), Path(exported.__file__), *sorted(Path(model_code.__path__[0]).glob("*.py"))):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
 
 
 def _compile(torch_tensorrt: ModuleType, maker: Maker, name: str, shape: tuple[int, ...]) -> bytes:

@@ -7,11 +7,15 @@ cells form a patch; a patch depends on 4x4 cells. Letters: N people, K = 17 keyp
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from engines.model.transfer import to_device, to_host
 
 _PATCHES = 52
 """Patches a map that are looked into: enough for 999 of 1000 maps of photographs. (From 51 on topk selects faster.)"""
@@ -23,6 +27,21 @@ _WIDTH_MAX = 1 << 20
 """Above any width in pixels."""
 _WINDOW = 2
 """Cells to each side of a keypoint that count as being there."""
+_UNSOUND, _UNSURE = -1.0, 0.0
+"""Said of a peak beside the numbers of it: its map is not finite; another place may be higher."""
+
+
+class Points(NamedTuple):
+    """The keypoints of N people; tensors of the host."""
+
+    xy: Tensor
+    """(N, K, 2) pixels of the network's input."""
+    logits: Tensor
+    """(N, K) the stretched map's logit there."""
+    confidence: Tensor
+    """(N, K) in 0..1 the share of the map's softmax that lies within two cells of it."""
+    sound: Tensor
+    """(N,) False: a map of this person is not finite, and the rest means nothing."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +70,14 @@ class _Axis:
         count = first.diff()
         return _Axis(pixels, scale, first[:, :-1], count, int(count.max()))
 
-    def take(self, people: Tensor) -> _Axis:
-        """Give those of the people named, on the device that their names are on."""
-        pixels, scale, first, count = (
-            x.to(people.device, non_blocking=True)[people] for x in (self.pixels, self.scale, self.first, self.count)
-        )
+    def to(self, device: torch.device) -> _Axis:
+        """Give it on a device."""
+        pixels, scale, first, count = (to_device(x, device) for x in (self.pixels, self.scale, self.first, self.count))
         return _Axis(pixels, scale, first, count, self.count_max)
+
+    def take(self, people: slice) -> _Axis:
+        """Give that of some of the people."""
+        return _Axis(self.pixels[people], self.scale[people], self.first[people], self.count[people], self.count_max)
 
     def inside(self, patch: Tensor) -> tuple[Tensor, Tensor]:
         """Pixels (N, K, P, n) of patches (N, K, P), the last one again at the end; their shares (4, N, K, P, n)."""
@@ -68,27 +89,60 @@ class _Axis:
         return pixel, _cubic(place - (patch[..., None] - 1))
 
 
-def keypoints(maps: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Give the keypoints of N people.
+def keypoints(groups: Sequence[tuple[Tensor, Tensor]]) -> Points:
+    """Give the keypoints of N people, who come in one group or more.
+
+    The device is asked once, and again only where the most promising patches did not settle a map.
 
     Args:
-        maps: (N, K, h, w) heat-map logits, finite; N at least 1.
-        boxes: (N, 4) the people, in pixels of the network's input; a tensor of the host.
+        groups: of each group (n, K, h, w) heat-map logits; and (n, 4) its people, in pixels of the network's input,
+            a tensor of the host. Each group holds somebody, and all are on one device.
+    """
+    found = to_host(torch.cat([_seen(maps, boxes) for maps, boxes in groups]))
+    people, kinds = (found[..., 4] == _UNSURE).nonzero().unbind(1)
+    if len(people):
+        each = [heats for maps, _ in groups for heats in maps]
+        heats = torch.stack([each[person][kind] for person, kind in zip(people.tolist(), kinds.tolist(), strict=True)])
+        found[people, kinds, :4] = to_host(_seen_in_full(heats, torch.cat([boxes for _, boxes in groups])[people]))
+    return Points(found[..., :2], found[..., 2], found[..., 3], found[:, 0, 4] != _UNSOUND)
 
-    Returns:
-        (N, K, 2) x, y in those pixels; (N, K) the stretched map's logit there; (N, K) in 0..1 the share of the map's
-        softmax that lies within two cells of it.
+
+def _seen(maps: Tensor, boxes: Tensor) -> Tensor:
+    """(N, K, 5) x, y, logit and confidence where maps (N, K, h, w) promise most; 1 or `_UNSURE` or `_UNSOUND`.
+
+    It asks the device nothing. What is not finite goes through it like the rest, for no place depends on it.
     """
     _, _, h, w = maps.shape
-    sides = (boxes[:, 2:] - boxes[:, :2]).clamp(min=1)
-    pixels = sides.ceil()  # (N, 2): width, height of the stretched map
-    at, logits = _peaks(maps, _Axis.of(pixels[:, 0], w), _Axis.of(pixels[:, 1], h))
+    pixels = _sides(boxes).ceil()  # (N, 2): width, height of the stretched map
+    at, logits, sure = _peaks(maps, _Axis.of(pixels[:, 0], w), _Axis.of(pixels[:, 1], h))
+    sound = maps.isfinite().flatten(1).all(1, keepdim=True)
+    sure = sure.to(maps.dtype).masked_fill(~sound, _UNSOUND)
+    return torch.cat((_described(maps, boxes, at, logits), sure[..., None]), -1)
+
+
+def _seen_in_full(heats: Tensor, boxes: Tensor) -> Tensor:
+    """(M, 4) x, y, logit and confidence of single maps (M, h, w) of people (M, 4): looks at every pixel."""
+    sizes = _sides(boxes).ceil().int().tolist()
+    peaks = [_stretch(heat, (height, width)) for heat, (width, height) in zip(heats, sizes, strict=True)]
+    at, logits = (torch.stack(each)[:, None] for each in zip(*peaks, strict=True))
+    return _described(heats[:, None], boxes, at, logits)[:, 0]
+
+
+def _sides(boxes: Tensor) -> Tensor:
+    return (boxes[:, 2:] - boxes[:, :2]).clamp(min=1)
+
+
+def _described(maps: Tensor, boxes: Tensor, at: Tensor, logits: Tensor) -> Tensor:
+    """(N, K, 4) x, y, logit and confidence of the pixels (N, K, 2) of stretched maps (N, K, h, w)."""
+    sides = _sides(boxes)
+    pixels = sides.ceil()
+    cells = torch.tensor([maps.shape[3], maps.shape[2]])
     to_xy, to_cell, origin = (
-        x[:, None].to(maps.device, non_blocking=True)
-        for x in (sides / pixels, torch.tensor([w, h]) / pixels, boxes[:, :2])
+        to_device(x[:, None], maps.device) for x in (sides / pixels, cells / pixels, boxes[:, :2])
     )
     at = at + 0.5
-    return at * to_xy + origin, logits, _share_near(maps, (at * to_cell).long())
+    confidence = _share_near(maps, (at * to_cell).long())
+    return torch.cat((at * to_xy + origin, logits[..., None], confidence[..., None]), -1)
 
 
 def _share_near(maps: Tensor, cells: Tensor) -> Tensor:
@@ -102,18 +156,16 @@ def _share_near(maps: Tensor, cells: Tensor) -> Tensor:
     return (shares.gather(2, which.flatten(2)) * inside.flatten(2)).sum(2).clamp(max=1)
 
 
-def _peaks(maps: Tensor, across: _Axis, down: _Axis) -> tuple[Tensor, Tensor]:
-    """Highest pixel (N, K, 2: x, y) of each stretched map (N, K, h, w) and its value (N, K)."""
-    at, value = torch.empty(*maps.shape[:2], 2, device=maps.device), torch.empty(maps.shape[:2], device=maps.device)
-    people = torch.arange(len(maps), device=maps.device)
+def _peaks(maps: Tensor, across: _Axis, down: _Axis) -> tuple[Tensor, Tensor, Tensor]:
+    """Highest pixel (N, K, 2: x, y) that was found of each stretched map (N, K, h, w), its value (N, K), if sure."""
     pixels_each = maps.shape[1] * _PATCHES * across.count_max * down.count_max
-    for some in people.split(max(1, _PIXELS_MAX // pixels_each)):
-        at[some], value[some], sure = _look(maps[some], across.take(some), down.take(some))
-        for person, kind in (~sure).nonzero().tolist():
-            person += int(some[0])
-            size = int(down.pixels[person]), int(across.pixels[person])
-            at[person, kind], value[person, kind] = _stretch(maps[person, kind], size)
-    return at, value
+    at_once = max(1, _PIXELS_MAX // pixels_each)
+    across, down = across.to(maps.device), down.to(maps.device)
+    starts = range(0, len(maps), at_once)
+    groups = [slice(start, start + at_once) for start in starts]
+    looks = [_look(maps[some], across.take(some), down.take(some)) for some in groups]
+    at, value, sure = (torch.cat(each) for each in zip(*looks, strict=True))
+    return at, value, sure
 
 
 def _stretch(heat: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,7 @@
 """Network input to people: the parts of the network, and the glue between them.
 
-The glue asks the device but once a batch: where the people are. Then their keypoints, and it is done.
+The glue asks the device but twice a batch: where the people are, and when all is done where their keypoints are;
+a third time for the rare keypoint that had to be looked for pixel by pixel.
 Letters: B pictures, P proposals and D people a picture at most, N people of all pictures, K = 17 keypoints.
 """
 
@@ -13,11 +14,12 @@ from torch import Tensor
 
 from engines.backends.parts import Parts
 from engines.model.architecture import Architecture
-from engines.model.heatmap import keypoints
+from engines.model.heatmap import Points, keypoints
 from engines.model.keypoint_rcnn import BOX_CELLS, KEYPOINT_CELLS, Features, K
 from engines.model.roi import Limits, detect
 from engines.model.roi_align import Pyramid, roi_align
 from engines.model.rpn import propose
+from engines.model.transfer import to_device, to_host
 
 _ROUNDS = 32
 """Rounds of suppression on a GPU before it is asked whether they were enough; pictures need fewer."""
@@ -61,14 +63,16 @@ class Finder:
         image, boxes, scores, settled = self._detect(seen, pyramid, images, sizes, rounds)
         if not settled:
             image, boxes, scores, _ = self._detect(seen, pyramid, images, sizes, None)
-        starts = range(0, len(boxes), _PEOPLE_AT_ONCE)
-        groups = [slice(start, start + _PEOPLE_AT_ONCE) for start in starts]
-        pieces = [self._keypoints(pyramid, image[group], boxes[group]) for group in groups]
-        none = torch.zeros(0, K)
-        pieces = pieces or [(none[..., None].expand(0, K, 2), none, none, torch.ones(0, dtype=torch.bool))]
-        xy, logits, confidence, sound = (torch.cat(piece) for piece in zip(*pieces, strict=True))
+        points = self._keypoints(pyramid, image, boxes)
+        sound = points.sound
         return Found(
-            image[sound], boxes[sound], scores[sound], xy, logits, confidence, unsound=len(sound) - int(sound.sum())
+            image[sound],
+            boxes[sound],
+            scores[sound],
+            points.xy[sound],
+            points.logits[sound],
+            points.confidence[sound],
+            unsound=len(sound) - int(sound.sum()),
         )
 
     def _detect(
@@ -80,24 +84,33 @@ class Finder:
         cut_outs = self._cut(pyramid, proposals.boxes.flatten(0, 1), image, BOX_CELLS)
         people = detect(self.parts.box_head(cut_outs), proposals, sizes, self.limits, rounds)
         batch, count = people.scores.shape
-        flat = torch.cat(
-            (people.boxes.flatten(), people.scores.flatten(), people.settled.view(1).to(people.boxes))
-        ).cpu()
+        flat = to_host(
+            torch.cat((people.boxes.flatten(), people.scores.flatten(), people.settled.view(1).to(people.boxes)))
+        )
         boxes, scores, settled = flat[: -batch * count - 1], flat[-batch * count - 1 : -1], flat[-1]
         exists = scores >= 0
         image = torch.arange(batch).repeat_interleave(count)
         return image[exists], boxes.view(-1, 4)[exists], scores[exists], bool(settled)
 
-    def _keypoints(self, pyramid: Pyramid, image: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Keypoints, logits and confidence of the sound ones of some people, and which are sound; all on the host."""
+    def _keypoints(self, pyramid: Pyramid, image: Tensor, boxes: Tensor) -> Points:
+        groups = [slice(start, start + _PEOPLE_AT_ONCE) for start in range(0, len(boxes), _PEOPLE_AT_ONCE)]
+        if not groups:
+            none = torch.zeros(0, K)
+            return Points(none[..., None].expand(0, K, 2), none, none, torch.ones(0, dtype=torch.bool))
+        # To ask a CPU costs nothing, so there the maps of but one group are held.
+        at_once = 1 if pyramid.cells.device.type == "cpu" else len(groups)
+        pieces = [
+            keypoints(
+                [(self._maps(pyramid, image[some], boxes[some]), boxes[some]) for some in groups[at : at + at_once]]
+            )
+            for at in range(0, len(groups), at_once)
+        ]
+        return Points(*(torch.cat(each) for each in zip(*pieces, strict=True)))
+
+    def _maps(self, pyramid: Pyramid, image: Tensor, boxes: Tensor) -> Tensor:
         device = pyramid.cells.device
-        cut_outs = self._cut(pyramid, boxes.to(device), image.to(device), KEYPOINT_CELLS)
-        maps = self.parts.keypoint_head(cut_outs).float()
-        sound = maps.isfinite().flatten(1).all(1)
-        if not (on_host := sound.cpu()).all():
-            maps, boxes = maps[sound], boxes[on_host]
-        xy, logits, confidence = keypoints(maps, boxes)
-        return xy.cpu(), logits.cpu(), confidence.cpu(), on_host
+        cut_outs = self._cut(pyramid, to_device(boxes, device), to_device(image, device), KEYPOINT_CELLS)
+        return self.parts.keypoint_head(cut_outs).float()
 
     def _cut(self, pyramid: Pyramid, boxes: Tensor, image: Tensor, bins: int) -> Tensor:
         return roi_align(pyramid, boxes, image, bins, self.architecture.roi_aligned)

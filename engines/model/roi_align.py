@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from engines.model.transfer import to_device
+
 _SAMPLES = 2
 """Points a bin along each axis."""
 _PERSON_PX, _PERSON_LEVEL = 224, 4
@@ -39,8 +41,8 @@ class Pyramid:
         for level in cells[:-1]:
             starts.append(starts[-1] + len(level))
         device = levels[0].device
-        hw = torch.tensor([level.shape[2:] for level in levels]).to(device, non_blocking=True)
-        return Pyramid(torch.cat(cells), torch.tensor(starts).to(device, non_blocking=True), hw, level_first)
+        hw = to_device(torch.tensor([level.shape[2:] for level in levels]), device)
+        return Pyramid(torch.cat(cells), to_device(torch.tensor(starts), device), hw, level_first)
 
 
 def roi_align(pyramid: Pyramid, boxes: Tensor, image: Tensor, bins: int, aligned: bool = False) -> Tensor:

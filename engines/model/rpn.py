@@ -15,6 +15,7 @@ from engines.model.architecture import Architecture
 from engines.model.box_coder import clip, decode, not_smaller
 from engines.model.keypoint_rcnn import RATIOS, Features
 from engines.model.suppress import suppress
+from engines.model.transfer import to_device
 
 IOU_MAX = 0.7
 SIDE_PX_MIN = 1e-3
@@ -63,7 +64,7 @@ def base_anchors(size_px: int, like: Tensor) -> Tensor:
     """Give the anchors (A, 4) of a cell, around its corner, rounded to whole pixels."""
     h = torch.tensor(RATIOS, dtype=torch.float32).sqrt()
     w = 1 / h
-    return (torch.stack((-w, -h, w, h), dim=1) * size_px / 2).round().to(like)
+    return to_device((torch.stack((-w, -h, w, h), dim=1) * size_px / 2).round().to(like.dtype), like.device)
 
 
 def _best_of_level(

@@ -39,10 +39,10 @@ def _round(stays: Tensor, alive: Tensor, overlaps: Tensor) -> tuple[Tensor, Tens
 
 def _iou(boxes: Tensor) -> Tensor:
     """(G, n, 4) to (G, n, n)."""
-    sides = boxes[..., 2:] - boxes[..., :2]
-    areas = sides[..., 0] * sides[..., 1]
-    x1, y1, x2, y2 = boxes.unbind(-1)
+    x1, y1, x2, y2 = boxes.movedim(-1, 0).contiguous()  # side by side in memory: several times faster below
+    areas = (x2 - x1) * (y2 - y1)
     w = torch.minimum(x2[:, :, None], x2[:, None]) - torch.maximum(x1[:, :, None], x1[:, None])
     h = torch.minimum(y2[:, :, None], y2[:, None]) - torch.maximum(y1[:, :, None], y1[:, None])
     shared = w.clamp_(min=0) * h.clamp_(min=0)
-    return shared / (areas[:, :, None] + areas[:, None] - shared)
+    overlaps: Tensor = shared / (areas[:, :, None] + areas[:, None] - shared)
+    return overlaps

@@ -62,7 +62,7 @@ class _Group:
         stage = build(self._spec.stages, self._settings, self._factory, self._meters)
         try:
             link.beat = self._beat
-            link.report(Ready())
+            link.report(Ready(list(stage.notes)))
             link.wait_for("go")
             if self._spec.inbox:
                 self._serve(stage)

@@ -58,6 +58,7 @@ class Metered(Stage):
     def __init__(self, name: str, stage: Stage, meter: Meter) -> None:
         self._name, self._stage, self._meter = name, stage, meter
         self.patience_s = stage.patience_s
+        self.notes = stage.notes
 
     def process(self, message: Message) -> Iterator[Message]:
         frames = 0 if frame_of(message) is None else 1

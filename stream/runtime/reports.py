@@ -18,6 +18,9 @@ class Joined(Struct, frozen=True, tag=True):
 class Ready(Struct, frozen=True, tag=True):
     """The group's stages are made, models loaded."""
 
+    notes: list[str]
+    """Lines to be shown to the user."""
+
 
 class Beat(Struct, frozen=True, tag=True):
     """A sign of life, twice a second, with the figures so far."""

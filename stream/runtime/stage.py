@@ -19,6 +19,8 @@ class Stage(ABC):
 
     patience_s: float = 0.0
     """How long it likes to wait for more before `pause`."""
+    notes: Sequence[str] = ()
+    """Lines to be shown to the user: what it chose and why, what it could not use."""
 
     @abstractmethod
     def process(self, message: Message) -> Iterable[Message]:
@@ -42,6 +44,7 @@ class Chain(Stage):
     def __init__(self, stages: Sequence[Stage]) -> None:
         self.stages = tuple(stages)
         self.patience_s = max((stage.patience_s for stage in self.stages), default=0.0)
+        self.notes = [note for stage in self.stages for note in stage.notes]
 
     def process(self, message: Message) -> Iterator[Message]:
         yield from self._from(0, [message])

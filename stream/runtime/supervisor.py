@@ -53,6 +53,8 @@ class Progress:
     """Sources that were opened."""
     ended: dict[str, Ended] = field(default_factory=dict)
     """Sources that have passed the whole pipeline."""
+    notes: list[str] = field(default_factory=list)
+    """Lines to be shown to the user."""
     started_s: float | None = None
     """Monotonic time when the first frame could flow; None while models load."""
     finished_s: float | None = None
@@ -173,6 +175,10 @@ class Supervisor:
                 self.progress.ended[report.end.source] = report
             case Failed():
                 self._fail(group, report)
+            case Ready():
+                self.progress.notes += report.notes
+                self._states[group] = Ready
+                self._move_on(Ready)
             case _:
                 self._states[group] = type(report)
                 self._move_on(type(report))

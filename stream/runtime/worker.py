@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from configs.schema import Settings
+from engines.memory import keep_freed_memory
 from stream.runtime.frame_store import FrameStore
 from stream.runtime.group import run_group
 from stream.runtime.topology import Factory, GroupSpec
@@ -44,6 +45,7 @@ def main() -> None:
     faulthandler.register(signal.SIGUSR1, all_threads=True)  # the supervisor asks where a hung stage hangs
     if "infer" not in orders.group.stages:
         os.nice(19)  # the network's threads wait for each other: one that is kept from its core holds up all
+    keep_freed_memory()
     settings = Settings.model_validate_json(orders.settings)
     slots = settings.runtime.slots
     stores = {number: FrameStore(number, fd, slots) for number, fd in orders.stores.items()}

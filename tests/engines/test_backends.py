@@ -15,7 +15,7 @@ from torch import Tensor
 
 from engines import cache_folder
 from engines.backends import eager, inductor, openvino
-from engines.backends.choose import choose
+from engines.backends.choose import Task, choose
 from engines.backends.parts import Parts
 from engines.model.architecture import LITE
 from engines.model.inference import Finder, Found
@@ -156,22 +156,22 @@ def test_inductor_says_that_it_needs_a_compiler(network: KeypointRCNN, monkeypat
 
 
 def test_auto_says_what_it_chose_and_stays_with_it(network: KeypointRCNN, by_openvino: Parts) -> None:
-    first = choose("auto", network, LITE, CPU)
+    first = choose("auto", Task(network, LITE, CPU))
     assert [note.partition(" ms")[0].rstrip("0123456789") for note in first.notes] == [
         f"backend {first.backend}, measured: openvino "
     ]
     (memory,) = (cache_folder.folder() / "backends").iterdir()
     for remembered in ("eager", "openvino"):
         memory.write_text(remembered)
-        again = choose("auto", network, LITE, CPU)
+        again = choose("auto", Task(network, LITE, CPU))
         assert (again.backend, again.notes) == (remembered, [f"backend {remembered}, as chosen before"])
 
 
 def test_a_memory_that_names_no_backend_is_measured_anew(network: KeypointRCNN, by_openvino: Parts) -> None:
-    first = choose("auto", network, LITE, CPU)
+    first = choose("auto", Task(network, LITE, CPU))
     (memory,) = (cache_folder.folder() / "backends").iterdir()
     memory.write_text("inductor")
-    assert "measured" in choose("auto", network, LITE, CPU).notes[-1]
+    assert "measured" in choose("auto", Task(network, LITE, CPU)).notes[-1]
     assert memory.read_text() in ("eager", "openvino")
     assert first.backend in ("eager", "openvino")
 
@@ -181,13 +181,13 @@ def test_auto_falls_to_eager_with_one_warning_where_openvino_cannot_be_imported(
     network: KeypointRCNN, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, by_openvino: Parts, remembered: bool
 ) -> None:
     if remembered:
-        choose("auto", network, LITE, CPU)
+        choose("auto", Task(network, LITE, CPU))
         (memory,) = (cache_folder.folder() / "backends").iterdir()
         memory.write_text("openvino")
     else:
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setitem(sys.modules, "openvino", None)
-    backend, (warning, choice) = choose("auto", network, LITE, CPU)[1:]
+    backend, (warning, choice) = choose("auto", Task(network, LITE, CPU))[1:]
     assert backend == "eager"
     assert warning.startswith("warning: backend openvino needs a package that cannot be imported: pip install")
     assert choice.startswith("backend eager")
@@ -197,7 +197,7 @@ def test_auto_falls_to_eager_with_one_warning_where_openvino_cannot_be_imported(
 def test_a_named_backend_fails_instead_of_falling(network: KeypointRCNN, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(EngineError, match="pip install openvino, or use --backend eager"):
-        choose("openvino", network, LITE, CPU)
+        choose("openvino", Task(network, LITE, CPU))
 
 
 def test_auto_works_where_the_cache_cannot_be_written(
@@ -205,14 +205,14 @@ def test_auto_works_where_the_cache_cannot_be_written(
 ) -> None:
     (tmp_path / "posestream").write_text("a file where the folder should be")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    notes = choose("auto", network, LITE, CPU).notes
+    notes = choose("auto", Task(network, LITE, CPU)).notes
     assert "measured" in notes[0]
     assert notes[1].startswith("warning: the choice of backend cannot be kept for the next run: ")
 
 
 def test_a_backend_that_is_not_there_is_refused(network: KeypointRCNN) -> None:
     with pytest.raises(EngineError, match="backend abacus is not in this version: use one of eager"):
-        choose("abacus", network, LITE, CPU)
+        choose("abacus", Task(network, LITE, CPU))
 
 
 @torch.inference_mode()

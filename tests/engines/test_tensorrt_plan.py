@@ -15,6 +15,7 @@ import torch
 from engines import compile as compile_engines
 from engines.backends import eager, exported, tensorrt
 from engines.cache import EngineCache
+from engines.fingerprint import weights_hash
 from engines.model.keypoint_rcnn import Features, KeypointRCNN
 from engines.weights import ARCHITECTURES, EngineError, load_model
 
@@ -67,7 +68,7 @@ def test_a_graph_gives_what_its_part_gives_for_any_number_of_rows(lite: Keypoint
 def test_a_graph_in_fp16_takes_and_gives_fp32_close_to_the_part_s_and_leaves_the_network_alone(
     lite: KeypointRCNN, name: str
 ) -> None:
-    before = tensorrt.weights_hash(lite)
+    before = weights_hash(lite)
     x = torch.randn(2, *exported.row_shape(lite, name, HW))
     got = exported.exported_part(lite, name, HW, torch.float16).module()(x)
     wanted = flat(getattr(eager.build(lite, torch.device("cpu")), name)(x))
@@ -75,7 +76,7 @@ def test_a_graph_in_fp16_takes_and_gives_fp32_close_to_the_part_s_and_leaves_the
         assert mine.dtype == torch.float32
         assert (mine - other).abs().max() < 0.02 * other.abs().max()
         assert not torch.equal(mine, other)  # it was computed in fp16
-    assert tensorrt.weights_hash(lite) == before
+    assert weights_hash(lite) == before
 
 
 def test_more_rows_than_a_graph_takes_are_refused_by_it_so_they_are_run_in_groups(lite: KeypointRCNN) -> None:
@@ -99,12 +100,12 @@ def test_one_changed_weight_changes_the_hash_of_all() -> None:
     network = network.to_empty(device="cpu").requires_grad_(False)
     for weights in network.parameters():
         weights.zero_()
-    before = tensorrt.weights_hash(network)
+    before = weights_hash(network)
     network.rpn.head.cls_logits.bias[1] = 1e-30
-    after = tensorrt.weights_hash(network)
+    after = weights_hash(network)
     assert after != before
     network.rpn.head.cls_logits.bias[1] = 0
-    assert tensorrt.weights_hash(network) == before
+    assert weights_hash(network) == before
 
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda:0", marks=no_gpu), "cuda:99"])

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
-from engines.model.heatmap import _bounds, keypoints
+from engines.model import heatmap
+from engines.model.heatmap import _bounds
 
 
 def slow_keypoints(maps: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
@@ -23,6 +24,12 @@ def slow_keypoints(maps: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
             points[person, kind, 1] = (at // columns + 0.5) * h / rows + y1
             values[person, kind] = stretched.flatten()[at]
     return points, values
+
+
+def keypoints(maps: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    found = heatmap.keypoints([(maps, boxes)])
+    assert found.sound.all()
+    return found.xy, found.logits, found.confidence
 
 
 def people(count: int) -> Tensor:
@@ -100,3 +107,24 @@ def test_no_pixel_passes_the_bound_of_its_patch_and_some_come_near(seed: int) ->
     slack = _bounds(pad(maps, (2, 2, 2, 2), mode="replicate"))[0].flatten(1) - highest
     assert slack.min() > -1e-5
     assert slack.min() < 0.05
+
+
+def test_groups_are_joined_in_order_whether_their_peaks_are_sure_or_not() -> None:
+    torch.manual_seed(0)
+    noise = interpolate(torch.randn(2, 17, 28, 28), scale_factor=2.0, mode="bilinear") / 1000
+    groups = [(bumps(3, 20.0), people(3)), (noise, people(2)), (bumps(2, 400.0), people(2))]
+    together = heatmap.keypoints(groups)
+    alone = [heatmap.keypoints([group]) for group in groups]
+    for mine, others in zip(together, zip(*alone, strict=True), strict=True):
+        assert torch.equal(mine, torch.cat(others))
+
+
+def test_a_person_whose_maps_are_not_finite_is_told_apart_and_leaves_the_others_as_they_are() -> None:
+    torch.manual_seed(0)
+    maps, boxes = bumps(6, 20.0), people(6)
+    whole = heatmap.keypoints([(maps.clone(), boxes)])
+    maps[1, 3, 20, 20], maps[2, 0, 0, 0], maps[3, 1, 55, 55], maps[4] = torch.nan, -torch.inf, torch.inf, torch.nan
+    found = heatmap.keypoints([(maps, boxes)])
+    assert found.sound.tolist() == [True, False, False, False, False, True]
+    for mine, other in zip(found[:3], whole[:3], strict=True):
+        assert torch.equal(mine[found.sound], other[found.sound])

@@ -1,0 +1,82 @@
+"""Any number of rows through programs that take fixed numbers of them.
+
+A CUDA graph repeats what was captured: the same kernels on the same memory. So rows are copied into its memory, the
+rest of which is padding, and what belongs to the padding is cut off what comes out.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+Program = Callable[[], Sequence[Tensor]]
+"""Reads the memory that it was made for, and gives tensors with as many rows; their memory may be its own."""
+Make = Callable[[Tensor], Program]
+"""Makes a program that reads this memory: (bucket, ...) rows, zeros now."""
+
+
+class Buckets:
+    """Runs rows of one shape by the smallest program that takes them, made when it is first needed."""
+
+    def __init__(self, make: Make, sizes: Sequence[int], memory: Callable[[int], Tensor]) -> None:
+        """Remember what programs are made of.
+
+        Args:
+            make: makes a program.
+            sizes: numbers of rows that there may be a program for, ascending.
+            memory: gives so many rows of zeros, of the type and layout that the programs want.
+        """
+        self._make = make
+        self._sizes = tuple(sizes)
+        self._memory = memory
+        self._programs: dict[int, tuple[Tensor, Program]] = {}
+
+    def __call__(self, rows: Tensor) -> list[Tensor]:
+        """Give what becomes of (N, ...) rows, N above 0; it may be overwritten by the next call."""
+        most = self._sizes[-1]
+        if len(rows) <= most:
+            return self._run(rows)
+        # What came of a group is overwritten by the next one, so it is copied first.
+        pieces = [[found.clone() for found in self._run(group)] for group in rows.split(most)]
+        return [torch.cat(each) for each in zip(*pieces, strict=True)]
+
+    def _run(self, rows: Tensor) -> list[Tensor]:
+        size = next(size for size in self._sizes if size >= len(rows))
+        if size not in self._programs:
+            memory = self._memory(size)
+            self._programs[size] = (memory, self._make(memory))
+        memory, program = self._programs[size]
+        # In one pass: the type and the layout change on the way. The padding keeps what an earlier call left there:
+        # it costs the same whatever it is, and no row sees another.
+        memory[: len(rows)].copy_(rows)
+        return [found[: len(rows)] for found in program()]
+
+
+class BySize:
+    """`Buckets` for each size of picture, those of the sizes that were used last: a folder may hold many."""
+
+    def __init__(self, make: Callable[[tuple[int, int]], Buckets], sizes_max: int) -> None:
+        self._make = make
+        self._sizes_max = sizes_max
+        self._kept: OrderedDict[tuple[int, int], Buckets] = OrderedDict()
+
+    def __call__(self, images: Tensor) -> list[Tensor]:
+        """Give what becomes of (B, C, H, W) pictures; as `Buckets` does."""
+        size = (images.shape[2], images.shape[3])
+        if size not in self._kept:
+            while len(self._kept) >= self._sizes_max:
+                self._kept.popitem(last=False)
+            self._kept[size] = self._make(size)
+        self._kept.move_to_end(size)
+        return self._kept[size](images)
+
+
+def powers_of_two(first: int, last: int) -> tuple[int, ...]:
+    """Give first, 2 * first, 4 * first, ... up to last."""
+    sizes = [first]
+    while sizes[-1] < last:
+        sizes.append(min(2 * sizes[-1], last))
+    return tuple(sizes)

@@ -1,0 +1,159 @@
+"""The parts in fp16 on an NVIDIA GPU, each call one CUDA graph: what to launch is said once, not with every batch.
+
+Nothing is compiled and nothing kept on disk. The first call of a part with a new number of rows, or with pictures of
+a new size, takes a moment longer: it is recorded.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from engines.backends.buckets import Buckets, BySize, Program, powers_of_two
+from engines.backends.eager import channels_last
+from engines.backends.parts import Parts
+from engines.model.keypoint_rcnn import (
+    BOX_CELLS,
+    KEYPOINT_CELLS,
+    BoxHeadPart,
+    Features,
+    FeaturesPart,
+    KeypointHeadPart,
+    KeypointRCNN,
+)
+from engines.weights import EngineError
+
+_PICTURES: Final = powers_of_two(1, 16)
+_BOXES: Final = powers_of_two(128, 16384)  # up to 1000 proposals of 16 pictures
+_PEOPLE: Final = powers_of_two(1, 64)
+_SIZES_MAX = 8
+"""Sizes of pictures whose graphs are kept; each holds the memory of all that it computes."""
+_WARM_UPS = 3
+"""Calls before one is recorded: cuDNN and cuBLAS choose and allocate in the first ones."""
+
+
+class Place(NamedTuple):
+    """Where graphs are recorded. Those of one place lie on top of each other in the GPU's memory."""
+
+    pool: Any
+    stream: torch.cuda.Stream
+    """One for all: memory is taken over only by what is recorded on the same stream."""
+
+
+Record = Callable[[nn.Module, Tensor, Place | None], Program]
+"""Makes a program of a part and the memory that it reads."""
+
+
+def build(network: KeypointRCNN, device: torch.device) -> Parts:
+    """Give a network's parts; the network is left as it is.
+
+    The tensors of `features` are fp16 and hold until `features` is called again; the heads give fp32 copies.
+
+    Raises:
+        EngineError: the device is no NVIDIA GPU that is there; later, in a call: the GPU has no memory for a graph.
+    """
+    there = torch.cuda.device_count()
+    if device.type != "cuda" or (device.index or 0) >= there:
+        raise EngineError(
+            f"backend graphs needs an NVIDIA GPU, got device {device} where torch sees {there} GPUs: "
+            "use another device or --backend auto"
+        )
+    return parts_of(network, device, torch.float16, Captured)
+
+
+def parts_of(network: KeypointRCNN, device: torch.device, dtype: torch.dtype, record: Record) -> Parts:
+    """Give parts that copy rows into buckets and run what `record` makes of them; on a CPU without a place."""
+    network = channels_last(copy.deepcopy(network).to(device, dtype))
+    channels = network.rpn.head.cls_logits.in_channels
+    # A place for each part, for a graph may write, on its way, where another left its results. So those hold until
+    # the same part is called again, whatever the other parts do.
+    places = _places(device)
+
+    def buckets(part: nn.Module, place: Place | None, sizes: tuple[int, ...], *shape: int) -> Buckets:
+        # The box head takes cells plane by plane, so its rows are laid out so on their way in.
+        layout = torch.contiguous_format if isinstance(part, BoxHeadPart) else torch.channels_last
+        return Buckets(
+            lambda rows: record(part, rows, place), sizes, lambda count: _zeros((count, *shape), device, dtype, layout)
+        )
+
+    features = FeaturesPart(network)
+    by_size = BySize(lambda hw: buckets(features, places[0], _PICTURES, 3, *hw), _SIZES_MAX)
+    box_head = buckets(BoxHeadPart(network), places[1], _BOXES, channels, BOX_CELLS, BOX_CELLS)
+    keypoint_head = buckets(KeypointHeadPart(network), places[2], _PEOPLE, channels, KEYPOINT_CELLS, KEYPOINT_CELLS)
+
+    def boxes(cut_outs: Tensor) -> tuple[Tensor, Tensor]:
+        logits, deltas = box_head(cut_outs)
+        return _own(logits), _own(deltas)
+
+    return Parts(lambda images: _features(by_size(images)), boxes, lambda rows: _own(keypoint_head(rows)[0]), device)
+
+
+class Captured:
+    """A part's work on one piece of memory, recorded once."""
+
+    def __init__(self, part: nn.Module, rows: Tensor, place: Place | None) -> None:
+        """Record it.
+
+        Raises:
+            EngineError: that cannot be done, most likely for want of memory.
+        """
+        assert place is not None  # a CPU has no graphs
+        self._held = part, rows  # the graph reads their memory and does not keep it
+        self._graph = torch.cuda.CUDAGraph()
+        try:
+            with torch.cuda.device(rows.device), torch.inference_mode(False), torch.no_grad():
+                _warm_up(part, rows, place.stream)
+                # Thread-local: other threads may go on using the GPU meanwhile.
+                with torch.cuda.graph(self._graph, place.pool, place.stream, capture_error_mode="thread_local"):
+                    self._found = _flat(part(rows))
+        except RuntimeError as error:
+            # To end a recording that failed fails too, and says less.
+            reason = str(error.__context__ or error).strip().partition("\n")[0]
+            raise EngineError(
+                f"backend graphs cannot record {tuple(rows.shape)}: {reason}; use --backend eager"
+            ) from error
+
+    def __call__(self) -> list[Tensor]:
+        """Do it again with what is in the memory now. The results lie where they lay before."""
+        self._graph.replay()
+        return self._found
+
+
+def _places(device: torch.device) -> list[Place | None]:
+    if device.type != "cuda":
+        return [None] * 3
+    stream = torch.cuda.Stream(device)
+    return [Place(torch.cuda.graph_pool_handle(), stream) for _ in range(3)]
+
+
+def _warm_up(part: nn.Module, rows: Tensor, stream: torch.cuda.Stream) -> None:
+    stream.wait_stream(torch.cuda.current_stream(rows.device))
+    with torch.cuda.stream(stream):
+        for _ in range(_WARM_UPS):
+            part(rows)
+    torch.cuda.current_stream(rows.device).wait_stream(stream)
+
+
+def _zeros(shape: tuple[int, ...], device: torch.device, dtype: torch.dtype, layout: torch.memory_format) -> Tensor:
+    with torch.inference_mode(False):  # what is made in inference mode can be written to in inference mode only
+        return torch.zeros(shape, device=device, dtype=dtype).to(memory_format=layout)
+
+
+def _own(found: Tensor) -> Tensor:
+    return found.to(torch.float32, copy=True)
+
+
+def _flat(found: Tensor | tuple[Tensor, ...] | Features) -> list[Tensor]:
+    if isinstance(found, Features):
+        return [*found.levels, *found.objectness, *found.deltas]
+    return [found] if isinstance(found, Tensor) else list(found)
+
+
+def _features(flat: list[Tensor]) -> Features:
+    """L levels, L + 1 objectness, L + 1 deltas."""
+    levels = (len(flat) - 2) // 3
+    return Features(tuple(flat[:levels]), tuple(flat[levels : 2 * levels + 1]), tuple(flat[2 * levels + 1 :]))

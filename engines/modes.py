@@ -1,0 +1,65 @@
+"""What the modes cost and cut: `exact` runs a network as it was made, `fast` does less.
+
+How fast and how much alike the two are is measured, not promised: `python benchmarks/agreement.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from configs.schema import EngineSettings
+from engines.model.architecture import Architecture
+from engines.model.roi import Limits
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """What `fast` cuts."""
+
+    short_px: int
+    """Short side of what the network sees; the long side's limit shrinks with it."""
+    proposals: int
+    """Places a picture that are looked into."""
+    people_max: int
+    """People a picture whose keypoints are sought..."""
+    score_min: float
+    """...and how sure of them the network must be."""
+    int8: tuple[str, ...] = ()
+    """Parts computed in 8 bits, where they were prepared for it: see `engines.quantize`."""
+
+
+_LITE: Final = Cuts(short_px=320, proposals=100, people_max=10, score_min=0.3, int8=("keypoint_head",))
+_LARGE_CPU: Final = Cuts(short_px=320, proposals=100, people_max=20, score_min=0.3, int8=("features", "keypoint_head"))
+_LARGE_GPU: Final = Cuts(short_px=480, proposals=300, people_max=30, score_min=0.3)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What an engine is to do."""
+
+    architecture: Architecture
+    limits: Limits
+    int8: tuple[str, ...]
+    """Parts that may be computed in 8 bits."""
+
+
+def work(settings: EngineSettings, architecture: Architecture, device_type: str) -> Work:
+    """Give what an engine is to do on a "cpu" or a "cuda" device; what the settings name goes before the mode's own."""
+    own = Cuts(architecture.short_px, architecture.proposals, architecture.people_max, score_min=0.0)
+    cuts = own if settings.mode == "exact" else _cuts(architecture, device_type)
+    short_px = settings.imgsz or cuts.short_px
+    seen = replace(
+        architecture,
+        short_px=short_px,
+        long_px=round(architecture.long_px * short_px / architecture.short_px),
+        proposals=settings.proposals or cuts.proposals,
+    )
+    limits = Limits(max(settings.score_min, cuts.score_min), settings.people_max or cuts.people_max)
+    return Work(seen, limits, cuts.int8)
+
+
+def _cuts(architecture: Architecture, device_type: str) -> Cuts:
+    if architecture.name == "lite":
+        return _LITE
+    return _LARGE_CPU if device_type == "cpu" else _LARGE_GPU

@@ -1,0 +1,166 @@
+"""Prepare parts of a network to be computed in 8 bits on a CPU: what `--mode fast` uses where it is there.
+
+    pip install 'posestream[int8]'
+    python -m engines.quantize --model r50 --weights r50.pth holiday/*.jpg
+
+NNCF looks at what passes through the network when it sees these pictures: a hundred of the kind that it will see.
+"""
+
+from __future__ import annotations
+
+import argparse
+import glob
+import importlib
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from configs.schema import EngineSettings
+from engines.backends import eager, openvino
+from engines.backends.parts import Parts
+from engines.compile import EXIT_ENGINE
+from engines.model.inference import Finder
+from engines.model.keypoint_rcnn import KeypointRCNN
+from engines.modes import work
+from engines.preprocess import to_input
+from engines.weights import ARCHITECTURES, EngineError, load_model
+
+_PICTURES_MAX = 300
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command line and give its exit code: 0, or 6 and one line that says what is missing."""
+    given = _parse(arguments)
+    try:
+        settings = EngineSettings(model=given.model, weights=given.weights, device="cpu", mode="fast")
+        network = load_model(given.model, given.weights)
+        pictures = _read(given.pictures)
+        for path in quantize(network, settings, pictures, given.folder or openvino.prepared_folder()):
+            print(path)
+    except EngineError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_ENGINE
+    return 0
+
+
+def quantize(
+    network: KeypointRCNN, settings: EngineSettings, pictures: Sequence[NDArray[np.uint8]], folder: Path
+) -> list[Path]:
+    """Write the parts that a mode wants in 8 bits and give their files.
+
+    Args:
+        network: the network, as its engine has it.
+        settings: of that engine: model and mode.
+        pictures: (H, W, 3) uint8 RGB each.
+        folder: where the files go; an engine looks into `openvino.prepared_folder()`.
+
+    Raises:
+        EngineError: NNCF is not installed, it cannot do it, or nobody is in the pictures.
+    """
+    models = openvino.converted(network)
+    nncf = _import()
+    wanted = work(settings, ARCHITECTURES[settings.model], "cpu")
+    seen = _seen(network, settings, pictures)
+    written = []
+    for part, model in zip(openvino.PARTS, models, strict=True):
+        if part not in wanted.int8:
+            continue
+        if not seen[part]:
+            raise EngineError(f"{part} cannot be prepared: nobody was found in {len(pictures)} pictures; give others")
+        made = nncf.quantize(
+            model,
+            nncf.Dataset(seen[part]),
+            preset=nncf.QuantizationPreset.MIXED,
+            subset_size=len(seen[part]),
+        )
+        written.append(_write(made, folder / openvino.prepared_name(network, part)))
+    return written
+
+
+def _seen(
+    network: KeypointRCNN, settings: EngineSettings, pictures: Sequence[NDArray[np.uint8]]
+) -> dict[str, list[NDArray[np.float32]]]:
+    """Give what each part is given while the network looks for people in the pictures."""
+    seen: dict[str, list[NDArray[np.float32]]] = {name: [] for name in openvino.PARTS}
+
+    def noted(name: str, part: Any) -> Any:
+        def run(x: Tensor) -> Any:
+            seen[name].append(np.ascontiguousarray(x.numpy()))
+            return part(x)
+
+        return run
+
+    cpu = torch.device("cpu")
+    parts = eager.build(network, cpu)
+    parts = Parts(**{name: noted(name, getattr(parts, name)) for name in openvino.PARTS}, device=cpu)
+    wanted = work(settings, ARCHITECTURES[settings.model], "cpu")
+    finder = Finder(parts, wanted.architecture, wanted.limits)
+    with torch.inference_mode():
+        for picture in pictures:
+            batch = to_input([picture], wanted.architecture, cpu)
+            finder.find(batch.images, batch.sizes)
+    return seen
+
+
+def _write(made: Any, path: Path) -> Path:
+    """All or nothing: the .xml, which is looked for, comes last."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+            openvino.save(made, Path(scratch) / path.name)
+            for suffix in (".bin", ".xml"):
+                (Path(scratch) / path.name).with_suffix(suffix).replace(path.with_suffix(suffix))
+    except (OSError, RuntimeError) as error:
+        raise EngineError(f"{path} cannot be written: {str(error).partition(chr(10))[0]}") from error
+    return path
+
+
+def _import() -> ModuleType:
+    try:
+        return importlib.import_module("nncf")
+    except ImportError as error:
+        raise EngineError(
+            f"engines.quantize needs a package that cannot be imported ({error}): pip install 'posestream[int8]'"
+        ) from error
+
+
+def _read(patterns: Sequence[str]) -> list[NDArray[np.uint8]]:
+    paths = [path for pattern in patterns for path in sorted(glob.glob(pattern, recursive=True))]
+    if not paths:
+        raise EngineError(f"no picture at {' '.join(patterns)}: name files, as holiday/*.jpg")
+    step = -(-len(paths) // _PICTURES_MAX)
+    return list(_pictures(paths[::step]))
+
+
+def _pictures(paths: Sequence[str]) -> Iterator[NDArray[np.uint8]]:
+    from PIL import Image, UnidentifiedImageError
+
+    for path in paths:
+        try:
+            yield np.asarray(Image.open(path).convert("RGB"))
+        except (OSError, UnidentifiedImageError) as error:
+            raise EngineError(f"picture {path} cannot be read: {str(error).partition(chr(10))[0]}") from error
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m engines.quantize",
+        description="Prepare parts of a model for 8 bits on a CPU: --mode fast uses them where they are there.",
+    )
+    parser.add_argument("pictures", nargs="+", metavar="PICTURE", help="a hundred or so of the kind it will see; globs")
+    parser.add_argument("--model", choices=list(ARCHITECTURES), default="lite", help="architecture (default: lite)")
+    parser.add_argument("--weights", default="auto", help="a file; auto: what belongs to the model (default)")
+    parser.add_argument("--folder", type=Path, help="where the files go (default: where engines look for them)")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
