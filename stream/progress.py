@@ -46,7 +46,7 @@ class ProgressLine:
     def show(self, progress: Progress) -> None:
         """Bring the line up to date, and put above it what is new to be said."""
         for note in progress.notes[self._notes_shown :]:
-            self._console.print(f"posestream: {note}", markup=False, highlight=False, soft_wrap=True)
+            self._console.print(note, markup=False, highlight=False, soft_wrap=True)
         self._notes_shown = len(progress.notes)
         if progress.started_s is None or self._bar.disable:
             return

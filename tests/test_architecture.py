@@ -20,6 +20,8 @@ DOORS = {
     "matplotlib": {"stream/demo.py"},
     "torch_tensorrt": {"engines/backends/tensorrt.py"},
     "openvino": {"engines/backends/openvino.py"},
+    "nncf": {"engines/quantize.py"},
+    "PIL": {"engines/quantize.py"},
     "torchvision": set[str](),
     "ray": set[str](),
     "yaml": {"configs/load.py"},

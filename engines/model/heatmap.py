@@ -25,6 +25,8 @@ _A = -0.75
 """torch's bicubic kernel."""
 _WIDTH_MAX = 1 << 20
 """Above any width in pixels."""
+_OUTER, _TILT = 3 / 16, 0.02406
+"""How much of the differences between cells a pixel can add: see `_highest`."""
 _WINDOW = 2
 """Cells to each side of a keypoint that count as being there."""
 _UNSOUND, _UNSURE = -1.0, 0.0
@@ -80,13 +82,13 @@ class _Axis:
         return _Axis(self.pixels[people], self.scale[people], self.first[people], self.count[people], self.count_max)
 
     def inside(self, patch: Tensor) -> tuple[Tensor, Tensor]:
-        """Pixels (N, K, P, n) of patches (N, K, P), the last one again at the end; their shares (4, N, K, P, n)."""
+        """Pixels (n, N, K, P) of patches (N, K, P), the last one again at the end; their shares (4, n, N, K, P)."""
         flat = patch.flatten(1)
-        last = self.count.gather(1, flat).view_as(patch)[..., None] - 1
-        step = torch.arange(self.count_max, device=patch.device)
-        pixel = self.first.gather(1, flat).view_as(patch)[..., None] + step.minimum(last.clamp(min=0))
-        place = self.scale[:, None, None, None] * (pixel + 0.5) - 0.5
-        return pixel, _cubic(place - (patch[..., None] - 1))
+        last = self.count.gather(1, flat).view_as(patch) - 1
+        step = torch.arange(self.count_max, device=patch.device)[:, None, None, None]
+        pixel = self.first.gather(1, flat).view_as(patch) + step.minimum(last.clamp(min=0))
+        place = self.scale[:, None, None] * (pixel + 0.5) - 0.5
+        return pixel, _cubic(place - (patch - 1))
 
 
 def keypoints(groups: Sequence[tuple[Tensor, Tensor]]) -> Points:
@@ -115,7 +117,7 @@ def _seen(maps: Tensor, boxes: Tensor) -> Tensor:
     _, _, h, w = maps.shape
     pixels = _sides(boxes).ceil()  # (N, 2): width, height of the stretched map
     at, logits, sure = _peaks(maps, _Axis.of(pixels[:, 0], w), _Axis.of(pixels[:, 1], h))
-    sound = maps.isfinite().flatten(1).all(1, keepdim=True)
+    sound = maps.flatten(1).sum(1, keepdim=True).isfinite()  # NaN and infinity survive a sum
     sure = sure.to(maps.dtype).masked_fill(~sound, _UNSOUND)
     return torch.cat((_described(maps, boxes, at, logits), sure[..., None]), -1)
 
@@ -186,20 +188,35 @@ def _look(maps: Tensor, across: _Axis, down: _Axis) -> tuple[Tensor, Tensor, Ten
     row, column = torch.div(which, w + 1, rounding_mode="floor"), which % (w + 1)
     x, x_share = across.inside(column)
     y, y_share = down.inside(row)
-    values = _mix(_windows(padded, row, column), y_share, x_share)  # (N, K, P, n, m)
-    values.masked_fill_((bounds == -torch.inf)[..., None, None], -torch.inf)  # patches without pixels
-    best = values.flatten(2).amax(2)
-    # Of equals the first pixel in reading order, as torch.argmax has it.
-    order = (y * _WIDTH_MAX)[..., :, None] + x[..., None, :]
-    first = torch.where(values == best[..., None, None, None], order, _WIDTH_MAX**2).flatten(2).amin(2)
-    at = torch.stack((first % _WIDTH_MAX, torch.div(first, _WIDTH_MAX, rounding_mode="floor")), -1)
-    return at.to(maps.dtype), best, best > bounds.amin(2)
+    values = _mix(_windows(padded, row, column), y_share, x_share)  # (n, m, N, K, P): many patches beside each other
+    highest = values.amax((0, 1)).masked_fill_(bounds == -torch.inf, -torch.inf)  # patches without pixels
+    best = highest.amax(2)
+    # Of equals the patch that begins first in reading order, and in it the first pixel, as torch.argmax has it.
+    begins = y[0] * _WIDTH_MAX + x[0]
+    winner = torch.where(highest == best[..., None], begins, _WIDTH_MAX**2).argmin(2, keepdim=True)
+    inside = values.gather(-1, winner.expand(*values.shape[:-1], 1)).flatten(0, 1).argmax(0, keepdim=True)
+    across_winner, down_winner = (each.gather(-1, winner.expand(*each.shape[:-1], 1)) for each in (x, y))
+    at_x = across_winner.gather(0, inside % len(x))
+    at_y = down_winner.gather(0, torch.div(inside, len(x), rounding_mode="floor"))
+    return torch.stack((at_x, at_y), -1)[0, :, :, 0].to(maps.dtype), best, best > bounds.amin(2)
 
 
 def _bounds(padded: Tensor) -> Tensor:
     """(N, K, h + 1, w + 1) what no pixel of a patch passes, from the cells (N, K, h + 4, w + 4) around it."""
-    highest, lowest = _highest(padded, padded, -2), -_highest(-padded, -padded, -2)
-    return _highest(highest, lowest, -1)
+    return _highest(*_limits(padded), -1)
+
+
+def _limits(padded: Tensor) -> tuple[Tensor, Tensor]:
+    """As `_highest` of the cells themselves, down the columns; and what no pixel falls below."""
+    steps = padded.diff(dim=-2)
+    before, between, after = steps[..., :-2, :], steps[..., 1:-1, :], steps[..., 2:, :].neg()
+    cell1, cell2 = padded[..., 1:-2, :], padded[..., 2:-1, :]
+    tilt = between.abs().mul_(_TILT)
+    over, under = torch.maximum(before, after).clamp_(min=0), torch.minimum(before, after).clamp_(max=0)
+    return (
+        torch.maximum(cell1, cell2).add_(over, alpha=_OUTER).add_(tilt),
+        torch.minimum(cell1, cell2).add_(under, alpha=_OUTER).sub_(tilt),
+    )
 
 
 def _highest(high: Tensor, low: Tensor, dim: int) -> Tensor:
@@ -213,7 +230,7 @@ def _highest(high: Tensor, low: Tensor, dim: int) -> Tensor:
     low0, low1, low2, low3 = (low.narrow(dim, at, count) for at in range(4))
     over_outer = torch.maximum(high1 - low0, high2 - low3).clamp_(min=0)
     over_inner = torch.maximum(high1 - low2, high2 - low1)
-    return torch.maximum(high1, high2).add_(over_outer, alpha=3 / 16).add_(over_inner, alpha=0.02406)
+    return torch.maximum(high1, high2).add_(over_outer, alpha=_OUTER).add_(over_inner, alpha=_TILT)
 
 
 def _windows(padded: Tensor, row: Tensor, column: Tensor) -> Tensor:
@@ -226,12 +243,16 @@ def _windows(padded: Tensor, row: Tensor, column: Tensor) -> Tensor:
 
 
 def _mix(windows: Tensor, y_share: Tensor, x_share: Tensor) -> Tensor:
-    """(N, K, P, n, m) pixels of windows (4, 4, N, K, P) by shares (4, N, K, P, n) and (4, N, K, P, m)."""
-    rows = (windows[..., None] * y_share[:, None]).sum(0)  # (4, N, K, P, n)
-    pixels = rows[0][..., None] * x_share[0][..., None, :]
-    for row, share in zip(rows[1:], x_share[1:], strict=True):
-        pixels.addcmul_(row[..., None], share[..., None, :])
-    return pixels
+    """(n, m, N, K, P) pixels of windows (4, 4, N, K, P) by shares (4, n, N, K, P) and (4, m, N, K, P)."""
+    columns = _weighted(windows[:, :, None], y_share[:, None])  # (4, n, N, K, P)
+    return _weighted(columns[:, :, None], x_share[:, None])
+
+
+def _weighted(four: Tensor, shares: Tensor) -> Tensor:
+    total = four[0] * shares[0]
+    for one, share in zip(four[1:], shares[1:], strict=True):
+        total.addcmul_(one, share)
+    return total
 
 
 def _cubic(past: Tensor) -> Tensor:

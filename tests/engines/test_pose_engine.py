@@ -12,6 +12,7 @@ from matplotlib.image import imread
 from numpy.typing import NDArray
 from torch import Tensor
 
+from configs.schema import EngineSettings
 from engines.backends import eager
 from engines.model.architecture import R50
 from engines.model.inference import Finder
@@ -161,6 +162,37 @@ def test_a_person_without_finite_heat_maps_is_dropped_and_counted(portrait: NDAr
 def test_a_gpu_that_is_not_there_is_refused() -> None:
     with pytest.raises(EngineError, match="device cuda:99 is not there: torch sees"):
         load("lite", device="cuda:99")
+
+
+def test_a_cpu_computes_in_fp32_only() -> None:
+    with pytest.raises(EngineError, match="precision fp16 needs an NVIDIA GPU: use --precision fp32 or auto"):
+        load("lite", device="cpu", precision="fp16")
+
+
+def test_auto_takes_the_bundled_model_on_a_cpu_and_says_why() -> None:
+    engine = load(device="cpu", backend="eager")
+    assert engine.architecture.name == "lite"
+    assert engine.notes == ["model lite: bundled, and small enough for a CPU"]
+
+
+def test_a_smaller_picture_and_fewer_proposals_are_what_was_asked_for(portrait: NDArray[np.uint8]) -> None:
+    engine = load("lite", backend="eager", imgsz=192, proposals=20, score_min=0.0)
+    (people,) = engine([portrait])
+    assert people.scores[0] > 0.5
+    assert len(people) <= 20
+
+
+def test_the_threads_of_torch_are_given_back(portrait: NDArray[np.uint8]) -> None:
+    before = torch.get_num_threads()
+    engine = load("lite", backend="openvino")
+    engine([portrait])
+    assert torch.get_num_threads() == before
+
+
+def test_verified_engines_say_how_far_they_are_off() -> None:
+    engine = PoseEngine(EngineSettings(model="lite", device="cpu", backend="openvino", verify=True))
+    assert engine.notes[0] == "backend openvino beside eager fp32:"
+    assert engine.notes[-1].startswith("agrees with the reference; the limit is 0.001")
 
 
 def test_a_large_network_runs_from_end_to_end() -> None:

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+
+from configs.schema import EngineSettings
+from engines.model.architecture import LITE, R50, Architecture
+from engines.modes import work
+
+
+@pytest.mark.parametrize("architecture", [LITE, R50], ids=lambda each: each.name)
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_exact_runs_a_network_as_it_was_made(architecture: Architecture, device: str) -> None:
+    asked = work(EngineSettings(), architecture, device)
+    assert asked.architecture == architecture
+    assert asked.limits == (0.05, architecture.people_max)
+    assert asked.int8 == ()
+
+
+@pytest.mark.parametrize("architecture", [LITE, R50], ids=lambda each: each.name)
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_fast_never_does_more_than_exact(architecture: Architecture, device: str) -> None:
+    fast = work(EngineSettings(mode="fast"), architecture, device)
+    assert fast.architecture.short_px <= architecture.short_px
+    assert fast.architecture.proposals <= architecture.proposals
+    assert fast.limits.people_max < architecture.people_max
+    assert fast.limits.score_min > 0.05
+
+
+@pytest.mark.parametrize("mode", ["exact", "fast"])
+def test_what_is_named_goes_before_the_mode(mode: str) -> None:
+    settings = EngineSettings(mode=mode, imgsz=400, proposals=77, people_max=5, score_min=0.7)
+    asked = work(settings, R50, "cpu")
+    assert (asked.architecture.short_px, asked.architecture.proposals) == (400, 77)
+    assert asked.limits == (0.7, 5)
+
+
+def test_the_limit_of_the_long_side_shrinks_with_the_short_one() -> None:
+    assert work(EngineSettings(imgsz=400), R50, "cpu").architecture.long_px == round(1333 / 2)
+
+
+def test_a_low_score_asked_for_does_not_undo_what_fast_cuts() -> None:
+    assert work(EngineSettings(mode="fast", score_min=0.1), LITE, "cpu").limits.score_min == 0.3

@@ -1,0 +1,97 @@
+"""Parts in 8 bits: those that come with the project are near those in fp32; making them, and what may go wrong."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.cbook import get_sample_data
+from matplotlib.image import imread
+from numpy.typing import NDArray
+
+from configs.schema import EngineSettings
+from engines import quantize
+from engines.backends import openvino
+from engines.ops.agreement import agreement
+from engines.pose_engine import PoseEngine, load
+from engines.weights import load_model
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def portrait() -> NDArray[np.uint8]:
+    return np.asarray(imread(get_sample_data("grace_hopper.jpg", asfileobj=False)))
+
+
+def test_the_bundled_head_finds_what_the_one_in_fp32_finds(portrait: NDArray[np.uint8]) -> None:
+    settings = {"backend": "openvino", "score_min": 0.5}
+    (exact,), (fast,) = (load("lite", mode=mode, **settings)([portrait]) for mode in ("exact", "fast"))
+    assert len(exact) == len(fast) == 1
+    assert agreement(exact, fast, kpt_thr=0.3)[0] > 0.97
+    assert not np.array_equal(exact.logits, fast.logits)  # it was computed in 8 bits
+
+
+def test_of_other_weights_fast_computes_in_fp32_and_says_so(tmp_path: Path) -> None:
+    state = load_model("lite").state_dict()
+    state["rpn.head.cls_logits.bias"] = state["rpn.head.cls_logits.bias"] + 0.01
+    torch.save(state, tmp_path / "own.pth")
+    engine = load("lite", weights=str(tmp_path / "own.pth"), backend="openvino", mode="fast")
+    assert engine.notes == [
+        "mode fast computes keypoint_head in fp32: python -m engines.quantize can prepare it for 8 bits"
+    ]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("nncf") is None, reason="needs NNCF: pip install 'posestream[int8]'")
+def test_a_part_that_was_prepared_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, portrait: NDArray[np.uint8]
+) -> None:
+    state = load_model("lite").state_dict()
+    state["roi_heads.keypoint_predictor.kps_score_lowres.bias"] += 0.01
+    torch.save(state, tmp_path / "own.pth")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    settings = EngineSettings(model="lite", weights=str(tmp_path / "own.pth"), backend="openvino", mode="fast")
+    network = load_model("lite", settings.weights)
+    (written,) = quantize.quantize(network, settings, [portrait] * 2, openvino.prepared_folder())
+    assert openvino.prepared_file(network, "keypoint_head") == written
+    assert sorted(path.suffix for path in written.parent.iterdir()) == [".bin", ".xml"]
+    engine = PoseEngine(settings)
+    assert engine.notes == []
+    assert len(engine([portrait])[0]) == 1
+
+
+@pytest.mark.skipif(importlib.util.find_spec("nncf") is None, reason="needs NNCF: pip install 'posestream[int8]'")
+def test_pictures_without_people_are_refused() -> None:
+    empty = np.full((90, 160, 3), 128, np.uint8)
+    settings = EngineSettings(model="lite", mode="fast")
+    with pytest.raises(quantize.EngineError, match="nobody was found in 1 pictures; give others"):
+        quantize.quantize(load_model("lite"), settings, [empty], openvino.prepared_folder())
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("none-*.jpg", "no picture at .*none-.*: name files"), ("text.jpg", "picture .*text.jpg cannot be read: ")],
+)
+def test_the_command_says_in_one_line_what_is_wrong_with_its_pictures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, said: str
+) -> None:
+    (tmp_path / "text.jpg").write_text("no picture")
+    assert quantize.main([str(tmp_path / name)]) == 6
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.search(said, line)
+
+
+def test_the_command_says_that_nncf_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, portrait: NDArray[np.uint8]
+) -> None:
+    from matplotlib.image import imsave
+
+    imsave(tmp_path / "one.png", portrait)
+    monkeypatch.setitem(sys.modules, "nncf", None)
+    assert quantize.main([str(tmp_path / "one.png")]) == 6
+    assert "pip install 'posestream[int8]'" in capsys.readouterr().err
