@@ -75,7 +75,9 @@ def run(
         str | None,
         _in("Model", "--weights", metavar="FILE", help=".safetensors or .pth, or a published name as coco_legacy."),
     ] = None,
-    device: Annotated[str | None, _in("Model", "--device", metavar="<auto|cpu|cuda:N>", help="Default: auto.")] = None,
+    device: Annotated[
+        str | None, _in("Model", "--device", metavar="<auto|cpu|cuda:N>", help="Default: auto. Several: cuda:0,cuda:1.")
+    ] = None,
     backend: Annotated[
         Literal["auto", "eager", "openvino", "inductor", "tensorrt"] | None,
         _in("Model", "--backend", help="What runs the network. Default: the quickest, measured once."),

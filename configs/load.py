@@ -120,7 +120,7 @@ def _line(mistake: dict[str, Any], origins: Mapping[str, str]) -> str:
     if mistake["type"] == "extra_forbidden":
         return f"{origin}: {key} is unknown{_nearest(loc)}"
     if mistake["type"] == "value_error":
-        return f"{origin}: {key}: {mistake['ctx']['error']}"
+        return f"{origin}: {key}: {mistake['ctx']['error']}" if key else f"settings: {mistake['ctx']['error']}"
     said = mistake["msg"].replace("Input should", "it should").replace("String should", "it should")
     return f"{origin}: {key} is {mistake['input']!r}; {said}"
 

@@ -39,8 +39,9 @@ class EngineSettings(Section):
 
     model: ModelName = Field("auto", description="Architecture; auto: lite on a CPU, r50 on a GPU.")
     weights: str = Field("auto", description="auto: what belongs to the model; else a published name or a file's path.")
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = Field(
-        "auto", description="auto: cuda where there is one, else cpu."
+    device: Annotated[str, Field(pattern=r"^(auto|(cpu|cuda(:\d+)?)(,(cpu|cuda(:\d+)?))*)$")] = Field(
+        "auto",
+        description="auto: cuda where there is one, else cpu. Several, as cuda:0,cuda:1: sources are shared out.",
     )
     backend: BackendName = Field("auto", description="What runs the network's parts; auto: measured once, then kept.")
     precision: Literal["auto", "fp32", "fp16"] = Field(
@@ -181,3 +182,9 @@ class Settings(Section):
     video: VideoSettings = VideoSettings()
     records: RecordsSettings = RecordsSettings()
     runtime: RuntimeSettings = RuntimeSettings()
+
+    @model_validator(mode="after")
+    def _devices_have_their_own_groups(self) -> Settings:
+        if "," in self.engine.device and self.runtime.groups[:2] != (("decode",), ("infer",)):
+            raise ValueError(f"several devices ({self.engine.device}) need decode and infer in groups of their own")
+        return self

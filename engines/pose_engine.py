@@ -10,6 +10,7 @@ for people in engine(frames):           # frames: (B, H, W, 3) uint8 RGB
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Sequence
 from typing import Literal
 
@@ -18,9 +19,11 @@ import torch
 from numpy.typing import NDArray
 
 from configs.schema import BackendName, EngineSettings, ModelName
-from engines.backends import eager, openvino
+from engines import cache_folder
+from engines.backends import eager, openvino, tensorrt
 from engines.backends.choose import Chosen, Task, choose
 from engines.backends.parts import Parts
+from engines.backends.prebuild import Prebuild
 from engines.memory import keep_freed_memory
 from engines.model.inference import Finder, Found
 from engines.model.keypoint_rcnn import KeypointRCNN
@@ -87,6 +90,7 @@ class PoseEngine:
         wanted = work(settings, ARCHITECTURES[model], self._device.type)
         self.architecture = wanted.architecture
         self._finder = Finder(self._build(settings, network, wanted), wanted.architecture, wanted.limits)
+        self._prebuild = self._begin_to_build(settings, model)
         self.unsound = 0
         """People dropped so far because the network gave no finite heat maps for them."""
 
@@ -110,6 +114,8 @@ class PoseEngine:
             return []
         with torch.inference_mode(), self._finder.parts.glue():
             batch = to_input(list(frames), self.architecture, self._device)
+            if self._prebuild:
+                self._prebuild.want((batch.images.shape[2], batch.images.shape[3]))
             found = self._finder.find(batch.images, batch.sizes)
         self.unsound += found.unsound
         return [_people(found, batch, index) for index in range(len(frames))]
@@ -134,6 +140,7 @@ class PoseEngine:
         task = Task(network, wanted.architecture, self._device, fp16, wanted.int8)
         chosen = choose(settings.backend, task)
         self.notes += chosen.notes
+        self._backend = chosen.backend
         if chosen.backend == "openvino":
             self.notes += [
                 f"mode fast computes {part} in fp32: python -m engines.quantize can prepare it for 8 bits"
@@ -143,6 +150,16 @@ class PoseEngine:
         if settings.verify:
             self._verify(chosen, task)
         return chosen.parts
+
+    def _begin_to_build(self, settings: EngineSettings, model: str) -> Prebuild | None:
+        """Give what builds TensorRT's engines for the next run, where they could be had and are not there."""
+        if settings.backend != "auto" or self._backend == "tensorrt" or not tensorrt.usable(self._device):
+            return None
+        self.notes.append("TensorRT's engines are built meanwhile, for the next run")
+        precision = "fp32" if settings.precision == "fp32" else "fp16"
+        command = [sys.executable, "-m", "engines.compile", "--model", model, "--weights", settings.weights]
+        command += ["--device", f"cuda:{self._device.index or 0}", "--precision", precision]
+        return Prebuild(lambda hw: [*command, "--imgsz", f"{hw[0]}x{hw[1]}"], cache_folder.folder() / "compile.log")
 
     def _verify(self, chosen: Chosen, task: Task) -> None:
         name = "graphs" if task.fp16 and chosen.backend == "eager" else chosen.backend
@@ -158,6 +175,8 @@ def _device(name: str) -> torch.device:
     there = torch.cuda.is_available()
     if name == "auto":
         return torch.device("cuda" if there else "cpu")
+    if "," in name:
+        raise EngineError(f"device {name}: one engine computes on one device; the pipeline makes one for each")
     device = torch.device(name)
     if device.type == "cuda" and not (there and (device.index or 0) < torch.cuda.device_count()):
         raise EngineError(f"device {name} is not there: torch sees {torch.cuda.device_count()} GPUs; use --device cpu")

@@ -38,7 +38,9 @@ class Numbered(Pipeline):
 
     def stage(self, name: str, settings: Settings) -> Stage:
         if name == "infer":
-            return Reader(**self.reader)
+            reader = Reader(**self.reader)
+            reader.notes = [f"reads on {settings.engine.device}"]
+            return reader
         return {"nms": Through, "track": Tell, "render": Through, "records": Ledger, "video": Through}[name]()
 
 

@@ -48,6 +48,15 @@ def build(network: KeypointRCNN, device: torch.device, dtype: torch.dtype = torc
     return tensorrt_parts(network, device, engine_cache(), dtype)
 
 
+def usable(device: torch.device) -> bool:
+    """Tell whether TensorRT is installed and the device is a GPU for it."""
+    try:
+        require_tensorrt(device)
+    except EngineError:
+        return False
+    return True
+
+
 def built(network: KeypointRCNN, device: torch.device, dtype: torch.dtype) -> bool:
     """Tell whether the engines of the heads are there already, so that `build` need not make anybody wait."""
     try:

@@ -59,7 +59,9 @@ class _Group:
         link = self._link
         link.connect()
         link.report(Joined())
-        stage = build(self._spec.stages, self._settings, self._factory, self._meters)
+        engine = self._settings.engine.model_copy(update={"device": self._spec.device})
+        settings = self._settings.model_copy(update={"engine": engine})
+        stage = build(self._spec.stages, settings, self._factory, self._meters)
         try:
             link.beat = self._beat
             link.report(Ready(list(stage.notes)))

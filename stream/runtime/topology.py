@@ -18,20 +18,22 @@ class GroupSpec(Struct, frozen=True):
 
     name: str
     stages: tuple[str, ...]
-    sources: tuple[SourceSpec, ...]
-    """What its decode stage reads, one after another; empty without one."""
-    store: int
-    """Number of the frame store that its decode stage fills."""
-    senders: int
-    """How many groups send to its inbox; 0: it has none."""
-    inbox: str
-    """Address it receives at; empty: none."""
     outlet: str
     """Address it sends to; empty: it is the last group."""
     credits: tuple[str, ...]
     """Addresses of slots that come back: its own, or, in the last group, each decoder's."""
     control: str
     """Address of the supervisor."""
+    device: str
+    """What its infer stage computes on, if it has one."""
+    sources: tuple[SourceSpec, ...] = ()
+    """What its decode stage reads, one after another; empty without one."""
+    store: int = -1
+    """Number of the frame store that its decode stage fills."""
+    senders: int = 0
+    """How many groups send to its inbox; 0: it has none."""
+    inbox: str = ""
+    """Address it receives at; empty: none."""
 
 
 class Factory(Protocol):
@@ -87,45 +89,55 @@ class Pipeline:
 def groups(settings: Settings, sources: Sequence[SourceSpec], endpoint: Callable[[str], str]) -> list[GroupSpec]:
     """Lay the pipeline out as the settings group it.
 
+    Each device gets a group of its own that infers. A source belongs to one decoder and that to one device, so its
+    frames keep their order.
+
     Args:
-        settings: `runtime.groups` and `runtime.decoders` count here.
+        settings: `runtime.groups`, `runtime.decoders` and `engine.device` count here.
         sources: shared out over the decoders, in turn.
         endpoint: from a queue's name to its address.
     """
     first, *later = settings.runtime.groups
-    decoders = min(settings.runtime.decoders, len(sources)) if later else 1
+    devices = settings.engine.device.split(",")
+    decoders = min(max(settings.runtime.decoders, len(devices)), len(sources)) if later else 1
+    devices = devices[:decoders]
     names = ["+".join(group) for group in later]
-    credit = [endpoint(f"credits-{n}") for n in range(decoders)]
+    credit = tuple(endpoint(f"credits-{n}") for n in range(decoders))
+    heads = _numbered(names[0], len(devices)) if later else []
+    control = endpoint("control")
     laid = [
         GroupSpec(
-            name="+".join(first) + (f"-{n + 1}" if decoders > 1 else ""),
+            name=name,
             stages=first,
             sources=tuple(sources[n::decoders]),
             store=n,
-            senders=0,
-            inbox="",
-            outlet=endpoint(names[0]) if later else "",
+            outlet=endpoint(heads[n % len(heads)]) if later else "",
             credits=(credit[n],) if later else (),
-            control=endpoint("control"),
+            control=control,
+            device=devices[0],
         )
-        for n in range(decoders)
+        for n, name in enumerate(_numbered("+".join(first), decoders))
     ]
     for at, stages in enumerate(later):
         last = at == len(later) - 1
-        laid.append(
-            GroupSpec(
-                name=names[at],
-                stages=stages,
-                sources=(),
-                store=-1,
-                senders=decoders if at == 0 else 1,
-                inbox=endpoint(names[at]),
-                outlet="" if last else endpoint(names[at + 1]),
-                credits=tuple(credit) if last else (),
-                control=endpoint("control"),
+        for n, name in enumerate(heads if at == 0 else [names[at]]):
+            laid.append(
+                GroupSpec(
+                    name=name,
+                    stages=stages,
+                    senders=len(range(n, decoders, len(heads))) if at == 0 else len(heads) if at == 1 else 1,
+                    inbox=endpoint(name),
+                    outlet="" if last else endpoint(names[at + 1]),
+                    credits=credit if last else (),
+                    control=control,
+                    device=devices[n],
+                )
             )
-        )
     return laid
+
+
+def _numbered(name: str, count: int) -> list[str]:
+    return [name] if count == 1 else [f"{name}-{n + 1}" for n in range(count)]
 
 
 def build(stages: Sequence[str], settings: Settings, factory: Factory, meters: dict[str, Meter]) -> Chain:

@@ -79,6 +79,13 @@ def test_groups_must_be_the_pipeline(groups: str, said: str) -> None:
         load(None, [f"runtime.groups={groups}"])
 
 
+def test_several_devices_need_groups_of_their_own() -> None:
+    one_group = "runtime.groups=[[decode, infer, nms, track, render, sinks]]"
+    with pytest.raises(ConfigError, match=r"^settings: several devices \(cpu,cpu\) need decode and infer in groups"):
+        load(None, ["engine.device=cpu,cpu", one_group])
+    assert load(None, ["engine.device=cuda:0,cuda:1"]).engine.device == "cuda:0,cuda:1"
+
+
 @pytest.mark.parametrize("name", presets())
 def test_every_preset_loads_and_changes_something(name: str) -> None:
     assert load(name) != Settings()

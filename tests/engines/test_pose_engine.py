@@ -164,6 +164,11 @@ def test_a_gpu_that_is_not_there_is_refused() -> None:
         load("lite", device="cuda:99")
 
 
+def test_one_engine_takes_one_device() -> None:
+    with pytest.raises(EngineError, match="device cpu,cpu: one engine computes on one device"):
+        load("lite", device="cpu,cpu")
+
+
 def test_a_cpu_computes_in_fp32_only() -> None:
     with pytest.raises(EngineError, match="precision fp16 needs an NVIDIA GPU: use --precision fp32 or auto"):
         load("lite", device="cpu", precision="fp16")

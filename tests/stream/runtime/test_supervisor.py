@@ -12,7 +12,7 @@ import numbered
 import pytest
 from numbered import ledger, sources
 
-from configs.schema import RuntimeSettings, Settings
+from configs.schema import EngineSettings, RuntimeSettings, Settings
 from stream.messages import SourceSpec
 from stream.runtime.metrics import StageFigures
 from stream.runtime.supervisor import Progress, StageError, Supervisor
@@ -39,9 +39,10 @@ def run(
     factory: str = "Numbered",
     stops: Callable[[], int] = lambda: 0,
     watch: Callable[[Progress], None] = lambda _: None,
+    device: str = "cpu",
     **runtime: object,
 ) -> Progress:
-    settings = Settings(runtime=RuntimeSettings.model_validate(runtime))
+    settings = Settings(engine=EngineSettings(device=device), runtime=RuntimeSettings.model_validate(runtime))
     return Supervisor(settings, specs, f"numbered:{factory}").run(stops, watch)
 
 
@@ -77,6 +78,26 @@ def test_several_decoders_share_one_network(tmp_path: Path, transport: str) -> N
     specs = sources(tmp_path, 120, 80, 40, 30)
     run(specs, transport=transport, decoders=3, slots=2)
     assert [ledger(spec) for spec in specs] == [whole(120), whole(80), whole(40), whole(30)]
+
+
+@pytest.mark.parametrize("transport", ["inproc", "ipc"])
+@pytest.mark.parametrize("groups", [FOUR, (*FOUR[:2], ("nms", "track", "render", "sinks"))], ids=["four", "three"])
+def test_several_devices_share_the_sources(
+    tmp_path: Path, transport: str, groups: tuple[tuple[str, ...], ...]
+) -> None:
+    specs = sources(tmp_path, 120, 80, 40, 30)
+    progress = run(specs, device="cpu,cuda:7", transport=transport, groups=groups, slots=2)
+    assert [ledger(spec) for spec in specs] == [whole(120), whole(80), whole(40), whole(30)]
+    assert sorted(progress.notes) == ["reads on cpu", "reads on cuda:7"]
+    busy = [name for name, beat in progress.beats.items() if name.startswith("infer") and beat.sent_bytes > 0]
+    assert sorted(busy) == ["infer-1", "infer-2"]
+    assert progress.stages()["infer"].frames == 270
+
+
+def test_one_source_needs_one_device(tmp_path: Path) -> None:
+    specs = sources(tmp_path, 20)
+    assert run(specs, device="cpu,cuda:7", transport="inproc").notes == ["reads on cpu"]
+    assert ledger(specs[0]) == whole(20)
 
 
 @pytest.mark.parametrize("group", ["decode", "infer", "nms+track", "render+sinks"])
