@@ -156,7 +156,7 @@ def _weights(asked: argparse.Namespace, folder: Path) -> str:
     lines = (ROOT / "tests" / "golden" / "r50_shapes.txt").read_text().splitlines()
     shapes = {name: tuple(map(int, sides)) for name, *sides in (line.split() for line in lines)}
     path = folder / "seeded.pth"
-    torch.save({name: torch.from_numpy(values) for name, values in seeded_weights(shapes, 1).items()}, path)
+    torch.save({name: torch.from_numpy(values) for name, values in seeded_weights(shapes, 2).items()}, path)
     return str(path)
 
 

@@ -49,11 +49,15 @@ def work(settings: EngineSettings, architecture: Architecture, device_type: str)
     own = Cuts(architecture.short_px, architecture.proposals, architecture.people_max, score_min=0.0)
     cuts = own if settings.mode == "exact" else _cuts(architecture, device_type)
     short_px = settings.imgsz or cuts.short_px
+    proposals = settings.proposals or cuts.proposals
+    # A level can hardly give more than are kept of all levels. On clips `lite` finds the same people so.
+    level = architecture.proposals_level if settings.mode == "exact" else min(architecture.proposals_level, proposals)
     seen = replace(
         architecture,
         short_px=short_px,
         long_px=round(architecture.long_px * short_px / architecture.short_px),
-        proposals=settings.proposals or cuts.proposals,
+        proposals=proposals,
+        proposals_level=level,
     )
     limits = Limits(max(settings.score_min, cuts.score_min), settings.people_max or cuts.people_max)
     return Work(seen, limits, cuts.int8)

@@ -1,0 +1,103 @@
+"""Frames into batches and back: order a source, nothing mixed where nothing may be lost, nobody left waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.cbook import get_sample_data
+from matplotlib.image import imread
+
+from configs.schema import EngineSettings, InferSettings
+from stream.infer import Infer
+from stream.messages import Begin, End, Frame, Message, Pixels, Poses, SourceSpec
+
+PORTRAIT = np.asarray(imread(get_sample_data("grace_hopper.jpg", asfileobj=False)))[::2, ::2]
+ENGINE = EngineSettings(model="lite", backend="eager", imgsz=128)
+
+
+class Noted(Infer):
+    """Writes down which frames go through the network together."""
+
+    def __init__(self, batch_max: int) -> None:
+        super().__init__(ENGINE, InferSettings(batch_max=batch_max))
+        self.batches: list[int] = []
+        engine: Any = self._engine
+
+        def noted(frames: Sequence[np.ndarray]) -> Any:
+            self.batches.append(len(frames))
+            return engine(frames)
+
+        self._engine = noted  # type: ignore[assignment]
+
+
+def begin(source: str, live: bool) -> Begin:
+    return Begin(SourceSpec(source, "file", source), 256, 300, 25.0, live=live)
+
+
+def frame(source: str, index: int) -> Frame:
+    # Each frame is another picture, so that people handed to the wrong one would show.
+    shifted = np.roll(PORTRAIT, 9 * index, axis=1)
+    return Frame(source, 0, index, 0, 0, 0, shifted.shape[1], shifted.shape[0], Pixels(shifted))
+
+
+def through(stage: Infer, *messages: Message) -> list[Message]:
+    return [given for message in messages for given in stage.process(message)]
+
+
+def names(messages: Sequence[Message]) -> list[str]:
+    return [f"{m.frame.source}{m.frame.index}" if isinstance(m, Poses) else type(m).__name__ for m in messages]
+
+
+def test_live_frames_of_all_sources_share_a_batch_and_keep_their_order() -> None:
+    stage = Noted(batch_max=4)
+    given = through(stage, begin("a", True), begin("b", True), *(frame(s, n) for n in range(2) for s in "ab"))
+    assert names(given) == ["Begin", "Begin", "a0", "b0", "a1", "b1"]
+    assert stage.batches == [4]
+
+
+def test_live_frames_go_on_as_soon_as_nothing_more_waits() -> None:
+    stage = Noted(batch_max=4)
+    assert names(through(stage, begin("a", True), frame("a", 0))) == ["Begin"]
+    assert names(list(stage.pause())) == ["a0"]
+    assert list(stage.pause()) == []
+    assert stage.batches == [1]
+
+
+def test_a_source_that_is_seldom_heard_of_does_not_wait_behind_a_busy_one() -> None:
+    stage = Noted(batch_max=3)
+    messages = [begin("a", True), begin("b", True), frame("a", 0), frame("b", 0), *(frame("a", n) for n in range(1, 5))]
+    assert names(through(stage, *messages)) == ["Begin", "Begin", "a0", "b0", "a1", "a2", "a3", "a4"]
+
+
+def test_what_loses_nothing_is_batched_by_itself_and_does_not_depend_on_pauses() -> None:
+    stage = Noted(batch_max=2)
+    given = through(stage, begin("a", False), begin("b", False), frame("a", 0), frame("b", 0))
+    assert list(stage.pause()) == []
+    given += through(stage, frame("a", 1), frame("a", 2), End("a", 3), frame("b", 1))
+    assert names(given) == ["Begin", "Begin", "a0", "a1", "a2", "End", "b0", "b1"]
+    assert stage.batches == [2, 1, 2]
+
+
+def test_what_waits_when_the_input_ends_is_given() -> None:
+    stage = Noted(batch_max=8)
+    through(stage, begin("a", False), begin("c", True), frame("a", 0), frame("c", 0))
+    assert sorted(names(list(stage.flush()))) == ["a0", "c0"]
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_each_frame_gets_its_own_people(live: bool) -> None:
+    alone, together = Noted(batch_max=1), Noted(batch_max=4)
+    messages = [begin("a", live), *(frame("a", n) for n in range(4))]
+    for one, other in zip(through(alone, *messages)[1:], through(together, *messages)[1:], strict=True):
+        assert isinstance(one, Poses)
+        assert isinstance(other, Poses)
+        np.testing.assert_allclose(one.people.boxes, other.people.boxes, atol=1e-2)
+    assert (alone.batches, together.batches) == ([1] * 4, [4])
+
+
+def test_on_a_cpu_frames_are_not_held_back() -> None:
+    stage = Infer(ENGINE, InferSettings())
+    assert names(through(stage, begin("a", False), frame("a", 0))) == ["Begin", "a0"]
