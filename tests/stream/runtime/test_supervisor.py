@@ -82,9 +82,7 @@ def test_several_decoders_share_one_network(tmp_path: Path, transport: str) -> N
 
 @pytest.mark.parametrize("transport", ["inproc", "ipc"])
 @pytest.mark.parametrize("groups", [FOUR, (*FOUR[:2], ("nms", "track", "render", "sinks"))], ids=["four", "three"])
-def test_several_devices_share_the_sources(
-    tmp_path: Path, transport: str, groups: tuple[tuple[str, ...], ...]
-) -> None:
+def test_several_devices_share_the_sources(tmp_path: Path, transport: str, groups: tuple[tuple[str, ...], ...]) -> None:
     specs = sources(tmp_path, 120, 80, 40, 30)
     progress = run(specs, device="cpu,cuda:7", transport=transport, groups=groups, slots=2)
     assert [ledger(spec) for spec in specs] == [whole(120), whole(80), whole(40), whole(30)]
