@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import av
 import numpy as np
@@ -194,10 +195,11 @@ def test_the_threads_of_torch_are_given_back(portrait: NDArray[np.uint8]) -> Non
     assert torch.get_num_threads() == before
 
 
-def test_verified_engines_say_how_far_they_are_off() -> None:
-    engine = PoseEngine(EngineSettings(model="lite", device="cpu", backend="openvino", verify=True))
+@pytest.mark.parametrize(("mode", "limit"), [("exact", 0.001), ("fast", 0.25)])
+def test_verified_engines_say_how_far_they_are_off(mode: Literal["exact", "fast"], limit: float) -> None:
+    engine = PoseEngine(EngineSettings(model="lite", device="cpu", backend="openvino", mode=mode, verify=True))
     assert engine.notes[0] == "backend openvino beside eager fp32:"
-    assert engine.notes[-1].startswith("agrees with the reference; the limit is 0.001")
+    assert engine.notes[-1].startswith(f"agrees with the reference; the limit is {limit}")
 
 
 def test_a_large_network_runs_from_end_to_end() -> None:
