@@ -23,7 +23,7 @@ FP32_MAX: Final = 1e-3
 FP16_MAX: Final = 0.03
 """The same of one that computes in fp16 or TF32, which round to ten bits at every layer."""
 INT8_MAX: Final = 0.25
-"""The same where parts compute in 8 bits: finds what is broken. What 8 bits cost, `benchmarks/agreement.py` measures."""
+"""The same where parts compute in 8 bits: shows what is broken. What 8 bits cost is measured elsewhere."""
 _FRAME_HW = (720, 1280)
 _PICTURES = (1, 3)
 _BOXES = (1, 100, 1000)
