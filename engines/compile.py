@@ -15,10 +15,9 @@ import sys
 import torch
 
 from engines.backends import exported, tensorrt
-from engines.weights import ARCHITECTURES, EngineError, load_model
+from engines.errors import EXIT_ENGINE, EngineError
+from engines.weights import ARCHITECTURES, load_model
 
-EXIT_ENGINE = 6
-"""The exit code where engines cannot be built."""
 _DTYPES = {"fp16": torch.float16, "fp32": torch.float32}
 
 

@@ -26,12 +26,12 @@ from torch import Tensor
 from configs.schema import EngineSettings
 from engines.backends import eager, openvino
 from engines.backends.parts import Parts
-from engines.compile import EXIT_ENGINE
+from engines.errors import EXIT_ENGINE, EngineError
 from engines.model.inference import Finder
 from engines.model.keypoint_rcnn import KeypointRCNN
 from engines.modes import work
 from engines.preprocess import to_input
-from engines.weights import ARCHITECTURES, EngineError, load_model
+from engines.weights import ARCHITECTURES, load_model
 
 _PICTURES_MAX = 300
 

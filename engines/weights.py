@@ -1,102 +1,106 @@
-"""Weight files: which one belongs to a model, read without running what is in it, checked name by name."""
+"""Weights for a model: which file they are in, how it gets here, and whether it is for that model at all."""
 
 from __future__ import annotations
 
+import difflib
 import hashlib
-import pickle
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
-from engines.model.architecture import LITE, R50, Architecture
+from engines import cache_folder, convert, download, state_dict, zoo
+from engines.errors import EngineError as EngineError  # as most who load weights want it too
+from engines.model.architecture import ARCHITECTURES as ARCHITECTURES
 from engines.model.keypoint_rcnn import KeypointRCNN
+from engines.state_dict import fold_batch_norm as fold_batch_norm
 
 ASSETS = Path(__file__).parent / "assets"
 
-ARCHITECTURES: Final[Mapping[str, Architecture]] = {architecture.name: architecture for architecture in (LITE, R50)}
-
 _BUNDLED: Final = {"lite": ASSETS / "lite.safetensors"}
+_CONVERTED_ONLY: Final = {entry.model for entry in zoo.ENTRIES.values() if entry.detectron2}
+"""Models that have the shapes of others and other semantics: their files say themselves what they are."""
+_CONVERSION: Final = 1
+"""Raised when `convert` writes something else than before, so that nothing older is loaded."""
 
 _EPS = 1e-5
 _EPS_OF_FILE: Final = {"fc266e95": 0.0}
 """SHA-256 starts with -> what batch norm adds to the variance. torchvision's COCO_V1 was trained without."""
 
 
-class EngineError(RuntimeError):
-    """The network cannot be loaded or run."""
-
-
-def load_model(model: str, weights: str = "auto") -> KeypointRCNN:
+def load_model(model: str, weights: str = "auto", on_progress: download.Progress | None = None) -> KeypointRCNN:
     """Give a network with its weights, in fp32 on the CPU, ready to run.
 
     Args:
         model: an architecture's name.
-        weights: a .safetensors, .pth or .pt file, or "auto": the one that belongs to the model.
+        weights: a .safetensors, .pth or .pt file; the name of published weights, see `engines.zoo`, which are
+            downloaded once; or "auto": those that belong to the model.
+        on_progress: told how a download goes; None: a line on stderr.
 
     Raises:
-        EngineError: there is no such file, it cannot be read, or it holds another network.
+        EngineError: there is no such file and it cannot be had, it cannot be read, or it is for another network.
     """
-    path = Path(weights) if weights != "auto" else _own_file(model)
-    state = _modern_names(read(path))
+    if model not in ARCHITECTURES:
+        raise EngineError(f"no model {model}{_near(model, ARCHITECTURES)}: there are {', '.join(ARCHITECTURES)}")
+    path = _file(model, weights, on_progress)
+    _check_is_for(path, model)
+    state = _modern_names(state_dict.read(path))
     if any(name.endswith(".running_var") for name in state):
         state = fold_batch_norm(state, _EPS_OF_FILE.get(_sha256(path)[:8], _EPS))
     with torch.device("meta"):
         network = KeypointRCNN(ARCHITECTURES[model])
-    _check(path, model, wanted=network.state_dict(), got=state)
+    state_dict.check(path, model, wanted=network.state_dict(), got=state)
     network.load_state_dict({name: tensor.float() for name, tensor in state.items()}, assign=True)
     return network.eval().requires_grad_(False)
 
 
-def read(path: Path) -> dict[str, Tensor]:
-    """Give the named tensors of a file. A pickle that holds anything else is refused, not run.
-
-    Raises:
-        EngineError: the file is not there or cannot be read.
-    """
-    if not path.is_file():
-        raise EngineError(f"no weights file {path}")
-    try:
-        state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, OSError, EOFError, RuntimeError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
-        raise EngineError(f"weights file {path} cannot be read: {reason}") from error
-    if isinstance(state, dict) and isinstance(state.get("model"), dict):
-        state = state["model"]  # as torchvision's own training script saves it
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise EngineError(f"weights file {path} holds no state dict: names and tensors were expected")
-    return state
+def _file(model: str, weights: str, on_progress: download.Progress | None) -> Path:
+    if weights == "auto":
+        return _BUNDLED[model] if model in _BUNDLED else _published(zoo.of_model(model)[0], on_progress)
+    entry = zoo.ENTRIES.get(weights)
+    if entry is None:
+        if not Path(weights).is_file():
+            raise EngineError(f"no weights file {weights}{_near(weights, zoo.ENTRIES)}{_names_of(model)}")
+        return Path(weights)
+    if entry.model != model:
+        raise EngineError(f"weights {weights} are for another model than {model}: use --model {entry.model}")
+    return _published(entry, on_progress)
 
 
-def fold_batch_norm(state: Mapping[str, Tensor], eps: float) -> dict[str, Tensor]:
-    """Give a state whose convolutions do what they and the batch norm after them did.
+def _published(entry: zoo.Entry, on_progress: download.Progress | None) -> Path:
+    """Give the file with published weights: as it was, or converted, once for all."""
+    folder = cache_folder.folder() / "weights"
+    ready = folder / f"{entry.name}-{_CONVERSION}.safetensors"
+    if entry.detectron2 and state_dict.metadata(ready).get(state_dict.ARCHITECTURE_KEY) == entry.model:
+        return ready
+    path = download.fetch(entry, folder, on_progress or download.on_stderr(entry.name))
+    if not entry.detectron2:
+        return path
+    convert.convert(path, ready, entry.model)
+    return ready
 
-    Of names as in torchvision: `bn2` follows `conv2`, `downsample.1` follows `downsample.0`.
-    """
-    folded = dict(state)
-    for name in [name for name in state if name.endswith(".running_var")]:
-        norm = name.removesuffix(".running_var")
-        scale, shift, mean, variance = (
-            folded.pop(f"{norm}.{part}").double() for part in ("weight", "bias", "running_mean", "running_var")
+
+def _check_is_for(path: Path, model: str) -> None:
+    made_for = state_dict.metadata(path).get(state_dict.ARCHITECTURE_KEY)
+    if made_for is not None and made_for != model:
+        raise EngineError(f"weights file {path} is for another model than {model}: use --model {made_for}")
+    if path.suffix == ".pkl" or (made_for is None and model in _CONVERTED_ONLY):
+        raise EngineError(
+            f"weights file {path} does not say that it is for model {model}: "
+            f"convert it from Detectron2's with python -m engines.convert {path} -o FILE.safetensors"
         )
-        scale = scale / (variance + eps).sqrt()
-        before = (
-            norm.removesuffix("downsample.1") + "downsample.0" if norm.endswith(".1") else norm.replace("bn", "conv")
-        )
-        convolution = folded[f"{before}.weight"]
-        folded[f"{before}.weight"] = (convolution * scale[:, None, None, None]).float()
-        folded[f"{before}.bias"] = (shift - mean * scale).float()
-    return folded
 
 
-def _own_file(model: str) -> Path:
-    if model not in _BUNDLED:
-        raise EngineError(f"the weights of model {model} are not at hand: give --weights FILE, or use --model lite")
-    return _BUNDLED[model]
+def _near(name: str, known: Mapping[str, object]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def _names_of(model: str) -> str:
+    names = [entry.name for entry in zoo.of_model(model)]
+    return f"; published for model {model}: {', '.join(names)}" if names else ""
 
 
 def _modern_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -111,30 +115,6 @@ def _modern_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if parts[-1] != "num_batches_tracked":
             names[".".join(parts)] = tensor
     return names
-
-
-def _check(path: Path, model: str, wanted: Mapping[str, Tensor], got: Mapping[str, Tensor]) -> None:
-    shapes = [
-        f"{name} {tuple(got[name].shape)} not {tuple(tensor.shape)}"
-        for name, tensor in wanted.items()
-        if name in got and got[name].shape != tensor.shape
-    ]
-    faults = [
-        _some("missing", sorted(wanted.keys() - got.keys())),
-        _some("unexpected", sorted(got.keys() - wanted.keys())),
-        _some("of another shape", shapes),
-    ]
-    if any(faults):
-        text = "; ".join(fault for fault in faults if fault)
-        raise EngineError(f"weights file {path} does not fit model {model}: {text}")
-
-
-def _some(what: str, names: Iterable[str]) -> str:
-    names = list(names)
-    if not names:
-        return ""
-    more = ", ..." if len(names) > 2 else ""
-    return f"{len(names)} {what} ({', '.join(names[:2])}{more})"
 
 
 def _sha256(path: Path) -> str:

@@ -33,6 +33,7 @@ def _temporary_files_of_our_own(tmp_path_factory: pytest.TempPathFactory) -> Ite
     """Another run on the same machine must not look like something left behind, and finds nothing of ours."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("POSESTREAM_OFFLINE", "1")
         patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("tmp")))
         patch.setattr(tempfile, "tempdir", None)
         yield

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
 
@@ -18,11 +19,17 @@ class MobileNetV2:
 class ResNet:
     """A bottleneck ResNet, tapped after each of its four layers.
 
-    Source: https://arxiv.org/abs/1512.03385; the stride lies in the 3x3 convolution, as in torchvision.
+    Source: https://arxiv.org/abs/1512.03385, with groups https://arxiv.org/abs/1611.05431.
     """
 
     blocks: tuple[int, int, int, int]
     """Bottlenecks of layer 1, 2, 3 and 4."""
+    stride_in_1x1: bool = False
+    """True: the first 1x1 convolution of a layer halves, as in the paper; False: its 3x3 one, as in torchvision."""
+    groups: int = 1
+    """The 3x3 convolutions look at so many groups of channels, each by itself."""
+    width_per_group: int = 64
+    """Channels of a group in layer 1; they double from layer to layer."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,11 @@ class Architecture:
     """At most so many people a picture."""
     roi_aligned: bool = False
     """True: RoIAlign shifts by half a cell, as Detectron2's does."""
+    anchors_exact: bool = False
+    """True: anchors keep fractions of a pixel and level k has one each 2**k pixels, as in Detectron2.
+
+    False: their sides are rounded and so is their distance, to what fits into the picture, as in torchvision.
+    """
 
     @property
     def roi_levels(self) -> int:
@@ -98,3 +110,44 @@ R50: Final = Architecture(
     people_max=100,
 )
 """torchvision's keypointrcnn_resnet50_fpn."""
+
+R50_D2: Final = replace(
+    R50,
+    name="r50-d2",
+    body=ResNet(blocks=(3, 4, 6, 3), stride_in_1x1=True),
+    mean=(123.675 / 255, 116.280 / 255, 103.530 / 255),
+    std=(1 / 255, 1 / 255, 1 / 255),
+    roi_aligned=True,
+    anchors_exact=True,
+)
+"""Detectron2's keypoint_rcnn_R_50_FPN: it has r50's shapes, and yet other semantics.
+
+The same as there: what becomes of the input's pixels (`engines.detectron2` turns BGR to RGB), the network, anchors,
+proposals, suppression, limits, and where a keypoint is in its heat map. Not the same, and not imitated:
+
+- A frame is scaled there by Pillow, which smooths what it shrinks and rounds to whole grey levels and sides; here
+  between pixel centres, unrounded, and sides are cut to whole pixels, so a side can be one pixel shorter.
+- RoIAlign takes ceil(side of a bin) points along an axis there, 1 to 7 for most people; here always 2, for a GPU would
+  have to be asked how many. On smoothed noise what the box head sees of a standing person is off by 10 % of what
+  features vary, what the keypoint head sees by 3 %; it is exact where bins are one to two cells wide.
+- A keypoint's score there is exp(logit) over the sum of the unstretched map; here see `engines.model.heatmap`.
+- Boxes thinner than 1e-3 px (proposals) and 1e-2 px (people) are dropped here; there only empty proposals are.
+
+Source: https://github.com/facebookresearch/detectron2, configs/COCO-Keypoints and detectron2/config/defaults.py.
+"""
+
+R101: Final = replace(R50_D2, name="r101", body=ResNet(blocks=(3, 4, 23, 3), stride_in_1x1=True))
+"""Detectron2's keypoint_rcnn_R_101_FPN; see `R50_D2`."""
+
+X101: Final = replace(
+    R50_D2,
+    name="x101",
+    body=ResNet(blocks=(3, 4, 23, 3), groups=32, width_per_group=8),
+    std=(58.395 / 255, 57.120 / 255, 57.375 / 255),
+)
+"""Detectron2's keypoint_rcnn_X_101_32x8d_FPN; see `R50_D2`."""
+
+ARCHITECTURES: Final[Mapping[str, Architecture]] = {
+    architecture.name: architecture for architecture in (LITE, R50, R50_D2, R101, X101)
+}
+"""Name -> architecture."""

@@ -112,12 +112,12 @@ class ResNetBody(nn.Module):
 
     channels = (256, 512, 1024, 2048)
 
-    def __init__(self, blocks: tuple[int, int, int, int]) -> None:
+    def __init__(self, body: ResNet) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3)
         layers = [
-            _layer(inputs, outputs, count, stride=1 if inputs == 64 else 2)
-            for (inputs, outputs), count in zip(pairwise((64, *self.channels)), blocks, strict=True)
+            _layer(inputs, outputs, count, 1 if inputs == 64 else 2, body)
+            for (inputs, outputs), count in zip(pairwise((64, *self.channels)), body.blocks, strict=True)
         ]
         self.layer1, self.layer2, self.layer3, self.layer4 = layers
 
@@ -133,11 +133,13 @@ class ResNetBody(nn.Module):
 class Bottleneck(nn.Module):
     """Narrow, look around, widen; added to what came in."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int, body: ResNet) -> None:
         super().__init__()
-        narrow = outputs // 4
-        self.conv1 = nn.Conv2d(inputs, narrow, 1)
-        self.conv2 = nn.Conv2d(narrow, narrow, 3, stride, padding=1)
+        # Layer 1 gives 256 channels; its 3x3 convolutions see all groups of it side by side.
+        narrow = body.groups * body.width_per_group * outputs // 256
+        first, second = (stride, 1) if body.stride_in_1x1 else (1, stride)
+        self.conv1 = nn.Conv2d(inputs, narrow, 1, first)
+        self.conv2 = nn.Conv2d(narrow, narrow, 3, second, padding=1, groups=body.groups)
         self.conv3 = nn.Conv2d(narrow, outputs, 1)
         self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride)) if inputs != outputs else None
 
@@ -148,9 +150,9 @@ class Bottleneck(nn.Module):
         return functional.relu(y + (x if self.downsample is None else self.downsample(x)), inplace=True)
 
 
-def _layer(inputs: int, outputs: int, blocks: int, stride: int) -> nn.Sequential:
-    rest = (Bottleneck(outputs, outputs, stride=1) for _ in range(blocks - 1))
-    return nn.Sequential(Bottleneck(inputs, outputs, stride), *rest)
+def _layer(inputs: int, outputs: int, blocks: int, stride: int, body: ResNet) -> nn.Sequential:
+    rest = (Bottleneck(outputs, outputs, 1, body) for _ in range(blocks - 1))
+    return nn.Sequential(Bottleneck(inputs, outputs, stride, body), *rest)
 
 
 def _body(body: MobileNetV2 | ResNet) -> MobileNetBody | ResNetBody:
@@ -158,7 +160,7 @@ def _body(body: MobileNetV2 | ResNet) -> MobileNetBody | ResNetBody:
         case MobileNetV2():
             return MobileNetBody()
         case ResNet():
-            return ResNetBody(body.blocks)
+            return ResNetBody(body)
 
 
 def halved(level: Tensor) -> Tensor:

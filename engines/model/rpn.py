@@ -45,8 +45,8 @@ def propose(
         rounds: see `suppress`.
     """
     count = architecture.proposals_level
-    levels = zip(seen.objectness, seen.deltas, architecture.anchor_px, strict=True)
-    best = [_best_of_level(*level, image_hw, count) for level in levels]
+    levels = zip(seen.objectness, seen.deltas, _grids(seen.objectness, image_hw, architecture), strict=True)
+    best = [_best_of_level(*level, count) for level in levels]
     scores = torch.stack([level[0] for level in best], 1)  # (B, L, n)
     boxes = clip(torch.stack([level[1] for level in best], 1), sizes)  # (B, L, n, 4)
     alive = not_smaller(boxes, SIDE_PX_MIN) & (scores >= 0)
@@ -60,26 +60,44 @@ def propose(
     return Proposals(torch.where(alive[..., None], boxes, 0.0), alive, settled)
 
 
-def base_anchors(size_px: int, like: Tensor) -> Tensor:
-    """Give the anchors (A, 4) of a cell, around its corner, rounded to whole pixels."""
+def base_anchors(size_px: int, like: Tensor, exact: bool = False) -> Tensor:
+    """Give the anchors (A, 4) of a cell, around its corner, rounded to whole pixels unless they are to be exact."""
     h = torch.tensor(RATIOS, dtype=torch.float32).sqrt()
     w = 1 / h
-    return to_device((torch.stack((-w, -h, w, h), dim=1) * size_px / 2).round().to(like.dtype), like.device)
+    anchors = torch.stack((-w, -h, w, h), dim=1) * size_px / 2
+    return to_device((anchors if exact else anchors.round()).to(like.dtype), like.device)
 
 
-def _best_of_level(
-    objectness: Tensor, deltas: Tensor, size_px: int, image_hw: tuple[int, int], count: int
-) -> tuple[Tensor, Tensor]:
+class _Grid(NamedTuple):
+    """Where the anchors of a level lie."""
+
+    anchors: Tensor
+    """(A, 4) those of the cell at 0, 0."""
+    step_hw: tuple[int, int]
+    """Pixels from one cell to the next one down and to the right."""
+
+
+def _grids(objectness: tuple[Tensor, ...], image_hw: tuple[int, int], architecture: Architecture) -> list[_Grid]:
+    grids = []
+    for at, (level, size_px) in enumerate(zip(objectness, architecture.anchor_px, strict=True)):
+        anchors = base_anchors(size_px, level[:0].float(), architecture.anchors_exact)
+        side = 1 << (architecture.level_first + at)
+        # Whole pixels a cell, as torchvision counts them: not quite 2**k on a level halved from an odd one.
+        fits = (image_hw[0] // level.shape[2], image_hw[1] // level.shape[3])
+        grids.append(_Grid(anchors, (side, side) if architecture.anchors_exact else fits))
+    return grids
+
+
+def _best_of_level(objectness: Tensor, deltas: Tensor, grid: _Grid, count: int) -> tuple[Tensor, Tensor]:
     """(B, n) probabilities, -1 where there is nothing, and (B, n, 4) boxes, best first."""
-    batch, anchors, h, w = objectness.shape
+    batch, anchors, _, w = objectness.shape
     flat = objectness.permute(0, 2, 3, 1).reshape(batch, -1)
     logits, which = flat.float().topk(min(count, flat.shape[1]), dim=1)
     moves = deltas.permute(0, 2, 3, 1).reshape(batch, -1, 4).gather(1, which[..., None].expand(-1, -1, 4)).float()
     cell = torch.div(which, anchors, rounding_mode="floor")
-    # Whole pixels a cell, as torchvision counts them: not quite 2**k on a level halved from an odd one.
-    x = cell % w * (image_hw[1] // w)
-    y = torch.div(cell, w, rounding_mode="floor") * (image_hw[0] // h)
-    places = torch.stack((x, y, x, y), -1) + base_anchors(size_px, moves)[which % anchors]
+    x = cell % w * grid.step_hw[1]
+    y = torch.div(cell, w, rounding_mode="floor") * grid.step_hw[0]
+    places = torch.stack((x, y, x, y), -1) + grid.anchors[which % anchors]
     missing = count - logits.shape[1]
     scores = functional.pad(logits.sigmoid(), (0, missing), value=-1.0)
     return scores, functional.pad(decode(moves, places), (0, 0, 0, missing))

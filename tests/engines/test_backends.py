@@ -140,7 +140,7 @@ def test_openvino_does_not_report_its_use(by_openvino: Parts) -> None:
 
 @pytest.mark.skipif(
     os.environ.get("POSESTREAM_SLOW") != "1",
-    reason="compiles for over five minutes on two cores, not seen to pass yet: set POSESTREAM_SLOW=1",
+    reason="compiles for minutes: set POSESTREAM_SLOW=1",
 )
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch, about itself
 def test_inductor_gives_what_eager_gives(network: KeypointRCNN, reference: Parts) -> None:

@@ -42,12 +42,13 @@ def _quiet_generator() -> Iterator[None]:
 
 @needs_torch_tensorrt
 def test_each_part_becomes_one_engine_in_fp16_with_every_operator_in_it() -> None:
-    command = [sys.executable, "-m", "tests.tensorrt_plan", "256x320", "lite", "r50"]
+    models = ["lite", "r50", "r101", "x101"]
+    command = [sys.executable, "-m", "tests.tensorrt_plan", "256x320", *models]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=240)
     assert done.returncode == 0, done.stderr[-3000:]
     plans = [json.loads(line) for line in done.stdout.splitlines()]
     parts = ["features", "box_head", "keypoint_head"]
-    assert [(plan["model"], plan["part"]) for plan in plans] == [(m, part) for m in ("lite", "r50") for part in parts]
+    assert [(plan["model"], plan["part"]) for plan in plans] == [(m, part) for m in models for part in parts]
     for plan in plans:
         assert plan["operators"] == plan["converted"] > 0, plan
         assert plan["engines"] == 1, plan

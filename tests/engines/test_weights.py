@@ -129,6 +129,62 @@ def test_a_file_without_names_is_refused(tmp_path: Path) -> None:
         load_model("lite", str(tmp_path / "list.pth"))
 
 
-def test_weights_that_are_not_at_hand_are_asked_for() -> None:
-    with pytest.raises(EngineError, match="the weights of model r50 are not at hand: give --weights FILE"):
+def test_weights_that_are_not_at_hand_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POSESTREAM_OFFLINE", "1")
+    wanted = r"weights coco_v1 cannot be downloaded from https://\S+: POSESTREAM_OFFLINE is set; .* to \S+\.pth$"
+    with pytest.raises(EngineError, match=wanted):
         load_model("r50")
+
+
+def marked(path: Path, model: str) -> str:
+    save_file(load_file(LITE_FILE), path, {"posestream.architecture": model})
+    return str(path)
+
+
+def test_weights_that_say_what_they_are_for_are_loaded_for_that_only(tmp_path: Path) -> None:
+    assert load_model("lite", marked(tmp_path / "own.safetensors", "lite"))
+    for model in ("lite", "r50"):
+        path = marked(tmp_path / "d2.safetensors", "r50-d2")
+        with pytest.raises(EngineError, match=rf"is for another model than {model}: use --model r50-d2$"):
+            load_model(model, path)
+    with pytest.raises(EngineError, match=r"is for another model than r50-d2: use --model r50$"):
+        load_model("r50-d2", marked(tmp_path / "r50.safetensors", "r50"))
+
+
+@pytest.mark.parametrize("model", ["r50-d2", "r101", "x101"])
+def test_weights_that_do_not_say_what_they_are_for_are_not_taken_for_detectron2_s(model: str, tmp_path: Path) -> None:
+    path = saved(tmp_path / "bare.safetensors", load_file(LITE_FILE))
+    wanted = rf"does not say that it is for model {model}: convert it .* python -m engines.convert {re.escape(path)}"
+    with pytest.raises(EngineError, match=wanted):
+        load_model(model, path)
+
+
+@pytest.mark.parametrize(
+    ("model", "weights", "wanted"),
+    [
+        ("r50", "d2_r50_3x", "weights d2_r50_3x are for another model than r50: use --model r50-d2$"),
+        ("x101", "coco_v1", "weights coco_v1 are for another model than x101: use --model r50$"),
+        (
+            "r50",
+            "coco_legasy",
+            r"no weights file coco_legasy \(did you mean coco_legacy\?\); published for model r50: ",
+        ),
+        ("r50x", "auto", r"no model r50x \(did you mean r50\?\): there are lite, r50, r50-d2, r101, x101$"),
+    ],
+)
+def test_a_wrong_name_is_answered_with_the_right_one(model: str, weights: str, wanted: str) -> None:
+    with pytest.raises(EngineError, match=wanted):
+        load_model(model, weights)
+
+
+def test_a_published_name_is_taken_from_the_cache_folder_and_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (tmp_path / "posestream" / "weights").mkdir(parents=True)
+    path = tmp_path / "posestream" / "weights" / "keypointrcnn_resnet50_fpn_coco-9f466800.pth"
+    path.write_bytes(b"something else")
+    wanted = rf"weights file {path} is not coco_legacy: its sha256 begins [0-9a-f]{{8}}, not 9f466800; remove it"
+    with pytest.raises(EngineError, match=wanted):
+        load_model("r50", "coco_legacy")
+    assert path.exists()
