@@ -283,7 +283,7 @@ def test_a_killed_network_ends_the_run_with_playable_outputs(tmp_path: Path, sce
     max(workers, key=lambda worker: worker.memory_info().rss).kill()  # the network's is the largest
     _, said = process.communicate(timeout=60)
     assert process.returncode == 7
-    assert said == "posestream: stage infer was killed by SIGKILL\n"
+    assert said.splitlines()[-1] == "posestream: stage infer was killed by SIGKILL"
     for run in (tmp_path / "out").iterdir():
         assert frame_count(run / "overlay.mp4") == len(records(run)) > 0
 
