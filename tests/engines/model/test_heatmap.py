@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
 from engines.model import heatmap
-from engines.model.heatmap import _bounds
+from engines.model.peaks import _bounds
 
 
 def slow_keypoints(maps: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
