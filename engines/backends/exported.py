@@ -35,6 +35,12 @@ ROWS: Final = {
     "keypoint_head": Rows(usual=8, max=64),  # a person's maps take 2 MB: all 1600 of 16 pictures would take 3 GB
 }
 
+PARTS: Final[dict[str, type[FeaturesPart | BoxHeadPart | KeypointHeadPart]]] = {
+    "features": FeaturesPart,
+    "box_head": BoxHeadPart,
+    "keypoint_head": KeypointHeadPart,
+}
+
 
 def exported_part(network: KeypointRCNN, name: str, image_hw: tuple[int, int], dtype: torch.dtype) -> ExportedProgram:
     """Give one part as a graph: a float32 tensor in, a flat tuple of float32 tensors out, computed in `dtype`.
@@ -50,13 +56,21 @@ def exported_part(network: KeypointRCNN, name: str, image_hw: tuple[int, int], d
     Raises:
         EngineError: the dtype is another. TensorRT 11.0 cannot run a transposed convolution in bfloat16.
     """
+    return graph(PARTS[name](network), row_shape(network, name, image_hw), ROWS[name].max, dtype)
+
+
+def graph(part: nn.Module, row: tuple[int, int, int], rows_max: int, dtype: torch.dtype) -> ExportedProgram:
+    """Give a part, or a rounded copy of it (`engines.backends.qdq`), as `exported_part` does.
+
+    Raises:
+        EngineError: as there.
+    """
     if dtype not in (torch.float16, torch.float32):
         raise EngineError(f"backend tensorrt computes in float16 or float32, not in {dtype}")
-    part = {"features": FeaturesPart, "box_head": BoxHeadPart, "keypoint_head": KeypointHeadPart}[name](network)
-    rows = Dim("batch", min=1, max=ROWS[name].max)
-    example = torch.zeros(2, *row_shape(network, name, image_hw), device=next(part.parameters()).device)
+    example = torch.zeros(2, *row, device=next(part.parameters()).device)
+    shapes = ({0: Dim("batch", min=1, max=rows_max)},)
     with torch.inference_mode(False), torch.no_grad():
-        return torch.export.export(_Computed(part, dtype).eval(), (example,), dynamic_shapes=({0: rows},))
+        return torch.export.export(_Computed(part, dtype).eval(), (example,), dynamic_shapes=shapes)
 
 
 def exported_parts(

@@ -6,11 +6,16 @@ This run stays with the backend it began with, so its results do not change on t
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import subprocess
+import sys
 import weakref
 from collections.abc import Callable
 from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
 
 Command = Callable[[tuple[int, int]], list[str]]
 """From height and width of the network's pictures to the command that builds for them."""
@@ -45,11 +50,18 @@ class Prebuild:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
-                    preexec_fn=lambda: os.nice(19),
+                    preexec_fn=_below,
                 )
         except OSError:
             return  # a full disk or no memory: this run needs neither the builder nor its log
         weakref.finalize(self, _end, self._builder)
+
+
+def _below() -> None:
+    """Said of the builder before it begins: others come first, and it dies with who wanted it, however that dies."""
+    os.nice(19)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _end(builder: subprocess.Popen[bytes]) -> None:

@@ -173,7 +173,7 @@ def test_what_a_dead_writer_left_is_cleared(cache: EngineCache) -> None:
 
 
 RACE = """
-import os, sys, time
+import os, sys
 from pathlib import Path
 from engines.cache import EngineCache
 folder, key = Path(sys.argv[1]), sys.argv[2]
@@ -181,13 +181,13 @@ folder, key = Path(sys.argv[1]), sys.argv[2]
 def build():
     with (folder.parent / "built").open("a") as log:
         log.write(f"{os.getpid()}\\n")
-    while len(list(folder.parent.glob("ready-*"))) < 4:  # all others are under way too
-        time.sleep(0.01)
-    time.sleep(0.3)  # long enough for them to have found no engine, and to wait for this one
+    lock = f":{(folder / 'lock').stat().st_ino} "
+    # Go on when all others have found no engine, and wait for this one.
+    while sum("->" in line and lock in line for line in Path("/proc/locks").read_text().splitlines()) < 3:
+        os.sched_yield()
     return b"engine"
 
 cache = EngineCache(folder)
-(folder.parent / f"ready-{os.getpid()}").touch()
 sys.exit(cache.load_or_build(key, build) != b"engine")
 """
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import subprocess
 import sys
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import psutil
 import pytest
 
 from engines.backends.prebuild import Prebuild
+
+ROOT = Path(__file__).parents[2]
 
 
 def _builder(folder: Path) -> Prebuild:
@@ -60,3 +63,20 @@ def test_a_builder_that_cannot_be_started_disturbs_nobody(tmp_path: Path) -> Non
     prebuild = Prebuild(lambda _: [str(tmp_path / "no such program")], tmp_path / "log")
     prebuild.want((64, 64))
     assert _children() == []
+
+
+@pytest.mark.timeout(60)
+def test_the_builder_dies_with_a_process_that_is_killed(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from tests.engines.test_prebuild import _builder, _children\n"
+        "prebuild = _builder(Path(sys.argv[1])); prebuild.want((64, 64))\n"
+        "print(_children()[0].pid, flush=True); sys.stdin.read()\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as process:
+        assert process.stdout is not None
+        builder = psutil.Process(int(process.stdout.readline()))
+        assert builder.is_running()
+        process.kill()
+        _, alive = psutil.wait_procs([builder], timeout=30)
+    assert not alive

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -40,19 +41,31 @@ def _quiet_generator() -> Iterator[None]:
         yield
 
 
-@needs_torch_tensorrt
-def test_each_part_becomes_one_engine_in_fp16_with_every_operator_in_it() -> None:
-    models = ["lite", "r50", "r101", "x101"]
+def planned(*models: str) -> list[dict[str, Any]]:
     command = [sys.executable, "-m", "tests.tensorrt_plan", "256x320", *models]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=240)
     assert done.returncode == 0, done.stderr[-3000:]
-    plans = [json.loads(line) for line in done.stdout.splitlines()]
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@needs_torch_tensorrt
+def test_each_part_becomes_one_engine_in_fp16_with_every_operator_in_it() -> None:
+    models = ["lite", "r50", "r101", "x101"]
+    plans = planned(*models)
     parts = ["features", "box_head", "keypoint_head"]
     assert [(plan["model"], plan["part"]) for plan in plans] == [(m, part) for m in models for part in parts]
     for plan in plans:
         assert plan["operators"] == plan["converted"] > 0, plan
         assert plan["engines"] == 1, plan
         assert plan["dtypes"] == ["torch.float16"], plan
+
+
+@needs_torch_tensorrt
+@pytest.mark.skipif(importlib.util.find_spec("modelopt") is None, reason="nvidia-modelopt is not installed")
+def test_each_rounded_part_becomes_one_engine_too() -> None:
+    for plan in planned("lite:int8", "r50:int8"):
+        assert plan["operators"] == plan["converted"] > plan["rounded"] > 0, plan
+        assert plan["engines"] == 1, plan
 
 
 @pytest.mark.parametrize("name", list(exported.ROWS))
