@@ -48,7 +48,8 @@ def fetch(entry: Entry, folder: Path, progress: Progress) -> Path:
         raise _failed(entry, path, "it is no https address")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _locked(folder / f"{entry.file}.lock"):
+        # Whoever waits shows what the other one has so far.
+        with _locked(folder / f"{entry.file}.lock", lambda: progress(_size(_part(path)), None)):
             if not path.is_file():  # another process may have brought it while this one waited
                 _download(entry, path, progress)
                 return path
@@ -78,7 +79,7 @@ def on_stderr(name: str) -> Progress:
 
 
 def _download(entry: Entry, path: Path, progress: Progress) -> None:
-    part = path.with_name(f"{path.name}.part")
+    part = _part(path)
     for attempt in range(1, _ATTEMPTS + 1):
         begun = _size(part)
         try:
@@ -171,16 +172,24 @@ def _checked(entry: Entry, path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _locked(path: Path, told: Callable[[], None]) -> Iterator[None]:
     # The system lets go of it when its holder dies, however that happens.
     with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            told()
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def _starts_at(content_range: str) -> int | None:
     found = re.match(r"bytes (\d+)-", content_range)
     return int(found[1]) if found else None
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f"{path.name}.part")
 
 
 def _size(part: Path) -> int:

@@ -267,6 +267,25 @@ def test_threads_that_ask_at_once_receive_it_once(place: Place, tmp_path: Path) 
     assert place.asked == [""]
 
 
+def test_who_waits_for_another_s_download_is_told_how_far_that_is(place: Place, tmp_path: Path) -> None:
+    place.may_go.clear()
+    told: list[tuple[int, int | None]] = []
+    waits = threading.Event()
+
+    def tell(done: int, total: int | None) -> None:
+        told.append((done, total))
+        waits.set()
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(fetch, place.entry(), tmp_path, quiet)
+        assert place.came.wait(20)
+        second = pool.submit(fetch, place.entry(), tmp_path, tell)
+        assert waits.wait(20)
+        place.may_go.set()
+        assert first.result() == second.result()
+    assert told == [(0, None)]
+
+
 class _Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
