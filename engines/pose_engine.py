@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -24,6 +25,7 @@ from engines.backends import eager, openvino, tensorrt
 from engines.backends.choose import Chosen, Task, choose
 from engines.backends.parts import Parts
 from engines.backends.prebuild import Prebuild
+from engines.crew import Crew
 from engines.memory import keep_freed_memory
 from engines.model.inference import Finder, Found
 from engines.model.keypoint_rcnn import KeypointRCNN
@@ -32,6 +34,8 @@ from engines.ops.people import People
 from engines.preprocess import Batch, to_input
 from engines.verify import INT8_MAX, limit_of, report
 from engines.weights import ARCHITECTURES, EngineError, load_model
+
+Frames = NDArray[np.uint8] | Sequence[NDArray[np.uint8]]
 
 
 def load(
@@ -89,17 +93,21 @@ class PoseEngine:
         model, network = self._network(settings)
         wanted = work(settings, ARCHITECTURES[model], self._device.type)
         self.architecture = wanted.architecture
-        self._finder = Finder(self._build(settings, network, wanted), wanted.architecture, wanted.limits)
+        parts = self._build(settings, network, wanted)
+        self._finder = Finder(parts, wanted.architecture, wanted.limits)
+        self._crew = Crew(parts.side_by_side) if parts.side_by_side else None
         self._prebuild = self._begin_to_build(settings, model)
         self.unsound = 0
         """People dropped so far because the network gave no finite heat maps for them."""
 
     @property
-    def device_type(self) -> str:
-        """Where it computes: "cpu" or "cuda"."""
-        return self._device.type
+    def batch_best(self) -> int:
+        """How many frames one call should be given, where so many wait."""
+        if self._device.type == "cuda":
+            return 8
+        return 2 * self._crew.at_once if self._crew else 1  # twice: who is done first goes on with the next one
 
-    def __call__(self, frames: NDArray[np.uint8] | Sequence[NDArray[np.uint8]]) -> list[People]:
+    def __call__(self, frames: Frames) -> list[People]:
         """Give the people of each frame, in pixels of that frame.
 
         Args:
@@ -112,13 +120,25 @@ class PoseEngine:
             _check(index, frame)
         if not len(frames):
             return []
-        with torch.inference_mode(), self._finder.parts.glue():
+        if self._crew and len(frames) > 1:
+            found = [one for some in self._crew.map(self._find_one, frames) for one in some]
+        else:
+            found = self._find(self._finder, frames)
+        self.unsound += sum(unsound for _, unsound in found)
+        return [people for people, _ in found]
+
+    def _find_one(self, parts: Parts, frame: NDArray[np.uint8]) -> list[tuple[People, int]]:
+        return self._find(replace(self._finder, parts=parts), [frame])
+
+    def _find(self, finder: Finder, frames: Frames) -> list[tuple[People, int]]:
+        """Of each frame its people, and how many were dropped; all are told of the first."""
+        with torch.inference_mode(), finder.parts.glue():
             batch = to_input(list(frames), self.architecture, self._device)
             if self._prebuild:
                 self._prebuild.want((batch.images.shape[2], batch.images.shape[3]))
-            found = self._finder.find(batch.images, batch.sizes)
-        self.unsound += found.unsound
-        return [_people(found, batch, index) for index in range(len(frames))]
+            found = finder.find(batch.images, batch.sizes)
+        dropped = [found.unsound, *[0] * (len(frames) - 1)]
+        return [(_people(found, batch, index), dropped[index]) for index in range(len(frames))]
 
     def _network(self, settings: EngineSettings) -> tuple[str, KeypointRCNN]:
         if settings.model != "auto":

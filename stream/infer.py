@@ -21,7 +21,7 @@ class Infer(Stage):
     def __init__(self, engine: EngineSettings, infer: InferSettings) -> None:
         self._engine = PoseEngine(engine)
         self.notes = self._engine.notes
-        self._batch_max = infer.batch_max or (1 if self._engine.device_type == "cpu" else 8)
+        self._batch_max = infer.batch_max or self._engine.batch_best
         self.patience_s = infer.delay_ms_max / 1000
         self._live: set[str] = set()
         self._held: dict[str, list[Frame]] = {}

@@ -12,9 +12,10 @@ import importlib
 import shutil
 import sys
 import tempfile
+import threading
 import warnings
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
@@ -25,7 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from engines import cache_folder
-from engines.backends.parts import Parts
+from engines.backends.parts import Parts, SideBySide
 from engines.fingerprint import code_hash, weights_hash
 from engines.model.keypoint_rcnn import (
     BOX_CELLS,
@@ -39,20 +40,27 @@ from engines.model.keypoint_rcnn import (
 from engines.weights import ASSETS, EngineError
 
 PARTS: Final = ("features", "box_head", "keypoint_head")
+_SIDE_BY_SIDE_MAX = 4
+_SMALL = 16_000_000
+"""Numbers in the weights of a network that leaves cores idle when all of them work on one picture: `lite`, not r50."""
 
 
-@dataclass(frozen=True)
 class Compiled:
-    """One part as OpenVINO runs it."""
+    """One part as OpenVINO runs it; may be called from several threads."""
 
-    model: Any
-    """OpenVINO's own handle on it."""
+    def __init__(self, model: Any) -> None:
+        """Take OpenVINO's own handle on it."""
+        self.model = model
+        self._own = threading.local()
+        """A request for each thread: it holds what one call computes."""
 
     def __call__(self, x: Tensor) -> list[Tensor]:
         """Give the part's tensors without their nesting."""
         # Read in place; if that cannot be, copied by numpy: torch's threads would still be spinning when OpenVINO's
         # begin. Results are copied: their memory is overwritten by the next call.
-        results = self.model([np.ascontiguousarray(x.numpy())], share_inputs=True, share_outputs=False)
+        if not hasattr(self._own, "request"):
+            self._own.request = self.model.create_infer_request()
+        results = self._own.request.infer([np.ascontiguousarray(x.numpy())], share_inputs=True, share_outputs=False)
         return [torch.from_numpy(result) for result in results.to_tuple()]
 
 
@@ -69,7 +77,14 @@ def build(network: KeypointRCNN, device: torch.device, int8: Collection[str] = (
     """
     if device.type != "cpu":
         raise EngineError(f"backend openvino runs on a CPU, not on {device}: use --device cpu or another backend")
-    features, box_head, keypoint_head = compile_parts(network, int8)
+    at_once = min(_SIDE_BY_SIDE_MAX, torch.get_num_threads())
+    small = sum(weights.numel() for weights in network.parameters()) < _SMALL
+    beside = SideBySide(at_once, lambda: _parts(network, device, int8, at_once)) if small and at_once > 1 else None
+    return replace(_parts(network, device, int8, streams=1), side_by_side=beside)
+
+
+def _parts(network: KeypointRCNN, device: torch.device, int8: Collection[str], streams: int) -> Parts:
+    features, box_head, keypoint_head = compile_parts(network, int8, streams)
     return Parts(
         lambda images: _features(features(images)),
         lambda cut_outs: _two(box_head(cut_outs)),
@@ -81,8 +96,13 @@ def build(network: KeypointRCNN, device: torch.device, int8: Collection[str] = (
     )
 
 
-def compile_parts(network: KeypointRCNN, int8: Collection[str] = ()) -> list[Compiled]:
+def compile_parts(network: KeypointRCNN, int8: Collection[str] = (), streams: int = 1) -> list[Compiled]:
     """Give features, box head and keypoint head.
+
+    Args:
+        network: the network.
+        int8: as in `build`.
+        streams: how many calls share the threads that torch is set to; so many may be made at once.
 
     Raises:
         EngineError: OpenVINO is not installed or cannot run the network.
@@ -91,7 +111,7 @@ def compile_parts(network: KeypointRCNN, int8: Collection[str] = ()) -> list[Com
     try:
         parts = zip(PARTS, converted(network), strict=True)
         prepared = {name: _prepared(openvino, network, name) for name in int8}
-        return [_compile(openvino, prepared.get(name) or part) for name, part in parts]
+        return [_compile(openvino, prepared.get(name) or part, streams) for name, part in parts]
     except (RuntimeError, OSError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise EngineError(f"backend openvino cannot run this network: {reason}; use --backend eager") from error
@@ -138,9 +158,9 @@ def _import() -> ModuleType:
         ) from error
 
 
-def _compile(openvino: ModuleType, part: Any) -> Compiled:
+def _compile(openvino: ModuleType, part: Any, streams: int) -> Compiled:
     settings = {
-        "PERFORMANCE_HINT": "LATENCY",
+        **({"PERFORMANCE_HINT": "LATENCY"} if streams == 1 else {"NUM_STREAMS": streams}),
         "INFERENCE_PRECISION_HINT": "f32",
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         # The other stages want these cores too: a thread tied to a busy core waits while another is free.

@@ -5,11 +5,21 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from engines.model.keypoint_rcnn import Features
+
+
+class SideBySide(NamedTuple):
+    """Several pictures at once, each by a thread of the caller's."""
+
+    at_once: int
+    """How many at once; at least 2."""
+    make: Callable[[], Parts]
+    """Gives the parts for that: they may be called from several threads, and each call takes its share of the cores."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +36,8 @@ class Parts:
     """Where they want what they are given."""
     glue_threads: int | None = None
     """CPU threads that torch may use between these calls; None: as many as it is set to."""
+    side_by_side: SideBySide | None = None
+    """How several pictures are better worked on than in one batch; None: a batch it is."""
 
     @contextlib.contextmanager
     def glue(self) -> Iterator[None]:

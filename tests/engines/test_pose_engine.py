@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gc
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -101,6 +103,42 @@ def test_frames_of_several_sizes_go_together(engine: PoseEngine, portrait: NDArr
     assert wide.boxes[:, 3].max() <= 300
     assert narrow.scores[0] > 0.9
     assert narrow.boxes[:, 2:].max() <= 600
+
+
+def test_frames_side_by_side_give_what_they_give_one_by_one(portrait: NDArray[np.uint8]) -> None:
+    engine = load("lite", backend="openvino", threads=2)
+    assert engine.batch_best == 4
+    frames = [portrait, portrait[:300], np.zeros((90, 160, 3), np.uint8), portrait[:, ::-1], portrait // 2] * 4
+    for _ in range(2):
+        for people, frame in zip(engine(frames), frames, strict=True):
+            assert_alike(people, engine([frame])[0])
+    with pytest.raises(ValueError, match="frame 1 is"):
+        engine([portrait, portrait[0]])
+
+
+def test_the_threads_for_frames_side_by_side_end_with_their_engine(portrait: NDArray[np.uint8]) -> None:
+    before = set(threading.enumerate())
+    engine = load("lite", backend="openvino", threads=2)
+    engine([portrait] * 3)
+    begun = set(threading.enumerate()) - before
+    assert 1 <= len(begun) <= 2
+    del engine
+    gc.collect()
+    for thread in begun:
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+def test_a_person_is_dropped_and_counted_among_frames_side_by_side_too(
+    portrait: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = load("lite", backend="openvino", threads=2)
+    assert engine._crew is not None
+    sound = engine._crew._make()
+    broken = replace(sound, keypoint_head=lambda x: sound.keypoint_head(x) * torch.nan)
+    monkeypatch.setattr(engine._crew, "_make", lambda: broken)
+    assert [len(people) for people in engine([portrait, portrait])] == [0, 0]
+    assert engine.unsound == 2 * len(engine([portrait])[0])
 
 
 def test_people_come_best_first_and_no_more_than_asked(portrait: NDArray[np.uint8]) -> None:

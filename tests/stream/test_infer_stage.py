@@ -98,6 +98,6 @@ def test_each_frame_gets_its_own_people(live: bool) -> None:
     assert (alone.batches, together.batches) == ([1] * 4, [4])
 
 
-def test_on_a_cpu_frames_are_not_held_back() -> None:
+def test_on_a_cpu_in_eager_torch_frames_are_not_held_back() -> None:
     stage = Infer(ENGINE, InferSettings())
     assert names(through(stage, begin("a", False), frame("a", 0))) == ["Begin", "a0"]
