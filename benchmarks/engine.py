@@ -195,6 +195,7 @@ def _rows(asked: argparse.Namespace, folder: Path, weights: str, batch: int) -> 
             ours("lite openvino", **lite, backend="openvino"),
             ours("lite openvino, 5 people", **lite, backend="openvino", people_max=asked.people),
             ours("lite fast", **lite, backend="openvino", mode="fast"),
+            ours("lite fast, 5 people", **lite, backend="openvino", mode="fast", people_max=asked.people),
         ]
     else:
         rows += [
