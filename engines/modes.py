@@ -27,6 +27,8 @@ class Cuts:
     """...and how sure of them the network must be."""
     int8: tuple[str, ...] = ()
     """Parts computed in 8 bits, where they were prepared for it: see `engines.quantize`."""
+    exact_peaks: bool = False
+    """Whether every pixel of a stretched heat map may be a keypoint, or those around its highest cell alone."""
 
 
 _LITE: Final = Cuts(short_px=320, proposals=100, people_max=10, score_min=0.3, int8=("keypoint_head",))
@@ -42,11 +44,13 @@ class Work:
     limits: Limits
     int8: tuple[str, ...]
     """Parts that may be computed in 8 bits."""
+    exact_peaks: bool
+    """As in `Cuts`."""
 
 
 def work(settings: EngineSettings, architecture: Architecture, device_type: str) -> Work:
     """Give what an engine is to do on a "cpu" or a "cuda" device; what the settings name goes before the mode's own."""
-    own = Cuts(architecture.short_px, architecture.proposals, architecture.people_max, score_min=0.0)
+    own = Cuts(architecture.short_px, architecture.proposals, architecture.people_max, score_min=0.0, exact_peaks=True)
     cuts = own if settings.mode == "exact" else _cuts(architecture, device_type)
     short_px = settings.imgsz or cuts.short_px
     proposals = settings.proposals or cuts.proposals
@@ -60,7 +64,7 @@ def work(settings: EngineSettings, architecture: Architecture, device_type: str)
         proposals_level=level,
     )
     limits = Limits(max(settings.score_min, cuts.score_min), settings.people_max or cuts.people_max)
-    return Work(seen, limits, cuts.int8)
+    return Work(seen, limits, cuts.int8, cuts.exact_peaks)
 
 
 def _cuts(architecture: Architecture, device_type: str) -> Cuts:

@@ -94,7 +94,7 @@ class PoseEngine:
         wanted = work(settings, ARCHITECTURES[model], self._device.type)
         self.architecture = wanted.architecture
         parts = self._build(settings, network, wanted)
-        self._finder = Finder(parts, wanted.architecture, wanted.limits)
+        self._finder = Finder(parts, wanted.architecture, wanted.limits, wanted.exact_peaks)
         self._crew = Crew(parts.side_by_side) if parts.side_by_side else None
         self._prebuild = self._begin_to_build(settings, model)
         self.unsound = 0

@@ -54,6 +54,8 @@ class Finder:
     parts: Parts
     architecture: Architecture
     limits: Limits
+    exact_peaks: bool = True
+    """False: keypoints are looked for around the highest cells of their heat maps alone; see `peaks`."""
 
     def find(self, images: Tensor, sizes: Tensor) -> Found:
         """Give the people of pictures (B, 3, H, W), whose sizes (B, 2) without padding are height, width."""
@@ -101,7 +103,8 @@ class Finder:
         at_once = 1 if pyramid.cells.device.type == "cpu" else len(groups)
         pieces = [
             keypoints(
-                [(self._maps(pyramid, image[some], boxes[some]), boxes[some]) for some in groups[at : at + at_once]]
+                [(self._maps(pyramid, image[some], boxes[some]), boxes[some]) for some in groups[at : at + at_once]],
+                self.exact_peaks,
             )
             for at in range(0, len(groups), at_once)
         ]

@@ -125,7 +125,7 @@ class _Maps:
         return _Best(of, logit, at_y * _WIDTH_MAX + at_x)
 
 
-def peaks(maps: Tensor, sizes: Tensor) -> Peaks:
+def peaks(maps: Tensor, sizes: Tensor, exact: bool = True) -> Peaks:
     """Give the highest pixels of stretched maps.
 
     A GPU is asked nothing: it looks into the most promising patches, and says where they do not settle a map. On a
@@ -134,30 +134,52 @@ def peaks(maps: Tensor, sizes: Tensor) -> Peaks:
     Args:
         maps: (N, K, h, w).
         sizes: (N, 2) width and height in pixels that the maps of each person are stretched to; a tensor of the host.
+        exact: False: look into the four patches around the highest cell alone, where nobody is smaller than the maps.
+            The highest pixel is seldom elsewhere, and this takes a third of the time.
     """
     people, kinds, h, w = maps.shape
     padded = functional.pad(maps.flatten(0, 1), (2, 2, 2, 2), mode="replicate").unflatten(0, (people, kinds))
     across, down = (_Axis.of(sizes[:, axis], cells, maps.device) for axis, cells in ((0, w), (1, h)))
     stretched = _Maps(padded, across, down)
-    bounds = stretched.bounds()
-    on_cpu = maps.device.type == "cpu"
-    promised, patch = bounds.topk(1 if on_cpu else _PATCHES, sorted=False)  # (N * K, P)
-    of = torch.arange(people * kinds, device=maps.device)[:, None].expand_as(patch)
-    looked = stretched.look(of.flatten(), patch.flatten())
-    looked = looked._replace(logit=looked.logit.masked_fill(promised.flatten() == -torch.inf, -torch.inf))
-    logits, place = _first(looked, people * kinds)
-    bounds.scatter_(1, patch, -torch.inf)
-    if on_cpu:
-        rest = (bounds >= logits[:, None]).flatten().numpy().nonzero()[0]  # much quicker than torch's
-        if len(rest):
-            of, patch = (torch.from_numpy(each) for each in divmod(rest, bounds.shape[1]))
-            others = stretched.look(of, patch)
-            logits, place = _first(_Best(*(torch.cat(each) for each in zip(looked, others, strict=True))), len(logits))
-        sure = torch.ones_like(logits, dtype=torch.bool)
+    if exact or across.some_empty or down.some_empty:
+        logits, place, sure = _highest_pixels(stretched)
     else:
-        sure = bounds.amax(1) < logits
+        best = stretched.look(*_around_highest_cells(maps))
+        logits, place = _first(best, people * kinds)
+        sure = torch.ones_like(logits, dtype=torch.bool)
     at = torch.stack((place % _WIDTH_MAX, torch.div(place, _WIDTH_MAX, rounding_mode="floor")), -1)
     return Peaks(*(each.unflatten(0, (people, kinds)) for each in (at.to(maps.dtype), logits, sure)))
+
+
+def _highest_pixels(stretched: _Maps) -> tuple[Tensor, Tensor, Tensor]:
+    """(N * K,) logits and places of the highest pixels, and whether they are sure."""
+    bounds = stretched.bounds()
+    on_cpu = bounds.device.type == "cpu"
+    promised, patch = bounds.topk(1 if on_cpu else _PATCHES, sorted=False)  # (N * K, P)
+    of = torch.arange(len(bounds), device=bounds.device)[:, None].expand_as(patch)
+    looked = stretched.look(of.flatten(), patch.flatten())
+    looked = looked._replace(logit=looked.logit.masked_fill(promised.flatten() == -torch.inf, -torch.inf))
+    logits, place = _first(looked, len(bounds))
+    bounds.scatter_(1, patch, -torch.inf)
+    if not on_cpu:
+        return logits, place, bounds.amax(1) < logits
+    rest = (bounds >= logits[:, None]).flatten().numpy().nonzero()[0]  # much quicker than torch's
+    if len(rest):
+        of, patch = (torch.from_numpy(each) for each in divmod(rest, bounds.shape[1]))
+        others = stretched.look(of, patch)
+        logits, place = _first(_Best(*(torch.cat(each) for each in zip(looked, others, strict=True))), len(bounds))
+    return logits, place, torch.ones_like(logits, dtype=torch.bool)
+
+
+def _around_highest_cells(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """(M,) maps, and patches of them: the four that touch the highest cell of each map (N, K, h, w)."""
+    w = maps.shape[-1]
+    cell = maps.flatten(0, 1).flatten(1).argmax(1)
+    corner = torch.div(cell, w, rounding_mode="floor") * (w + 1) + cell % w
+    four = torch.arange(4, device=maps.device)
+    patch = corner[:, None] + torch.div(four, 2, rounding_mode="floor") * (w + 1) + four % 2
+    of = torch.arange(len(cell), device=maps.device)[:, None].expand_as(patch)
+    return of.flatten(), patch.flatten()
 
 
 def _first(best: _Best, maps: int) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
 from engines.model import heatmap
-from engines.model.peaks import _bounds
+from engines.model.peaks import _bounds, peaks
 
 
 def slow_keypoints(maps: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
@@ -58,6 +58,29 @@ def test_keypoints_lie_where_the_stretched_map_is_highest(seed: int, kind: str) 
     slow_xy, slow_logits = slow_keypoints(maps, boxes)
     torch.testing.assert_close(logits, slow_logits, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(xy, slow_xy, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["noise", "narrow", "broad"])
+def test_around_the_highest_cell_the_same_pixel_is_found_wherever_it_is_there(kind: str) -> None:
+    torch.manual_seed(0)
+    maps = {"noise": torch.randn(40, 17, 56, 56), "narrow": bumps(40, 6.0), "broad": bumps(40, 400.0)}[kind]
+    sizes = torch.randint(57, 300, (40, 2)).float()
+    exact, near = peaks(maps, sizes), peaks(maps, sizes, exact=False)
+    assert near.sure.all()
+    assert (near.logits <= exact.logits).all()
+    highest = maps.flatten(2).argmax(2)
+    cells = torch.stack((highest % 56, highest // 56), -1) + 0.5
+    there = ((exact.at + 0.5) * (56 / sizes[:, None]) - cells).abs().amax(-1) < 1
+    assert torch.equal(near.at[there], exact.at[there])
+    assert torch.equal(near.logits[there], exact.logits[there])
+    assert there.float().mean() > 0.5
+
+
+def test_people_smaller_than_their_maps_are_looked_at_exactly() -> None:
+    torch.manual_seed(0)
+    maps, sizes = bumps(2, 20.0), torch.tensor([[20.0, 200.0], [200.0, 200.0]])
+    for near, exact in zip(peaks(maps, sizes, exact=False), peaks(maps, sizes), strict=True):
+        assert torch.equal(near, exact)
 
 
 def test_of_equal_pixels_the_first_in_reading_order_is_taken() -> None:
