@@ -68,7 +68,7 @@ class InferSettings(Section):
     """How frames are gathered into batches."""
 
     batch_max: Annotated[int, Field(ge=1, le=64)] | None = Field(
-        None, description="Frames in one batch at most; null: what the engine does best, 8 on a GPU, on a CPU 1 to 4."
+        None, description="Frames in one batch at most; null: 1 on a CPU, on a GPU 8 and at most half of runtime.slots."
     )
     delay_ms_max: Annotated[float, Field(ge=0, le=1000)] = Field(
         0.0, description="A live frame waits at most so long for others to share its batch."

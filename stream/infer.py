@@ -18,10 +18,18 @@ class Infer(Stage):
     frames are batched across sources, with whatever waits when the engine is free.
     """
 
-    def __init__(self, engine: EngineSettings, infer: InferSettings) -> None:
+    def __init__(self, engine: EngineSettings, infer: InferSettings, slots: int) -> None:
+        """Load the engine.
+
+        Args:
+            engine: how.
+            infer: how frames are gathered.
+            slots: as many frames of a source there can be at once: to wait for more would be to wait forever.
+        """
         self._engine = PoseEngine(engine)
         self.notes = self._engine.notes
-        self._batch_max = infer.batch_max or self._engine.batch_best
+        # By default half of them, so that the next batch is decoded meanwhile.
+        self._batch_max = min(infer.batch_max or min(self._engine.batch_best, max(1, slots // 2)), slots)
         self.patience_s = infer.delay_ms_max / 1000
         self._live: set[str] = set()
         self._held: dict[str, list[Frame]] = {}

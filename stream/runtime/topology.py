@@ -56,7 +56,8 @@ class Pipeline:
 
             # The tracker looks at nobody below its low score: no need to find their keypoints.
             score_min = max(settings.engine.score_min, settings.track.score_low)
-            return Infer(settings.engine.model_copy(update={"score_min": score_min}), settings.infer)
+            engine = settings.engine.model_copy(update={"score_min": score_min})
+            return Infer(engine, settings.infer, settings.runtime.slots)
         if name == "nms":
             from stream.nms import Nms
 

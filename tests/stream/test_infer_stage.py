@@ -21,8 +21,8 @@ ENGINE = EngineSettings(model="lite", backend="eager", imgsz=128)
 class Noted(Infer):
     """Writes down which frames go through the network together."""
 
-    def __init__(self, batch_max: int) -> None:
-        super().__init__(ENGINE, InferSettings(batch_max=batch_max))
+    def __init__(self, batch_max: int, slots: int = 8) -> None:
+        super().__init__(ENGINE, InferSettings(batch_max=batch_max), slots)
         self.batches: list[int] = []
         engine: Any = self._engine
 
@@ -99,5 +99,11 @@ def test_each_frame_gets_its_own_people(live: bool) -> None:
 
 
 def test_on_a_cpu_in_eager_torch_frames_are_not_held_back() -> None:
-    stage = Infer(ENGINE, InferSettings())
+    stage = Infer(ENGINE, InferSettings(), slots=8)
     assert names(through(stage, begin("a", False), frame("a", 0))) == ["Begin", "a0"]
+
+
+def test_no_more_frames_are_waited_for_than_there_can_be() -> None:
+    stage = Noted(batch_max=8, slots=2)
+    assert names(through(stage, begin("a", False), frame("a", 0), frame("a", 1))) == ["Begin", "a0", "a1"]
+    assert stage.batches == [2]
