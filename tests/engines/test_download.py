@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import re
 import socket
 import subprocess
 import sys
@@ -17,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from engines import zoo
-from engines.download import fetch, on_stderr
+from engines import download, zoo
+from engines.download import fetch
 from engines.errors import EngineError
 
 ROOT = Path(__file__).parents[2]
@@ -207,6 +205,14 @@ def test_a_server_that_is_not_there_is_told(tmp_path: Path) -> None:
         fetch(entry, tmp_path, quiet)
 
 
+def test_a_server_that_stays_silent_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "_TIMEOUT_S", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as held:  # the system takes the call, and nobody answers
+        entry = replace(zoo.COCO_V1, url=f"http://127.0.0.1:{held.getsockname()[1]}/weights.pth")
+        with pytest.raises(EngineError, match=r"/weights.pth: no answer for 1 s; download it by other means to"):
+            fetch(entry, tmp_path, quiet)
+
+
 @pytest.mark.parametrize(
     "url", ["http://example.org/a.pth", "file:///etc/hostname", "ftp://127.0.0.1/a.pth", "http://127.0.0.1.org/a.pth"]
 )
@@ -284,41 +290,3 @@ def test_who_waits_for_another_s_download_is_told_how_far_that_is(place: Place, 
         place.may_go.set()
         assert first.result() == second.result()
     assert told == [(0, None)]
-
-
-class _Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-def written(screen: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(sys, "stderr", screen)
-    show = on_stderr("coco_v1")
-    for mib in (0, 0, 100, 101, 226):
-        show(mib << 20, 226 << 20)
-    return screen.getvalue()
-
-
-def test_a_log_gets_two_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert written(io.StringIO(), monkeypatch).splitlines() == [
-        "downloading weights coco_v1: 0 of 226 MiB",
-        "downloading weights coco_v1: 226 of 226 MiB",
-    ]
-
-
-def test_a_terminal_gets_one_line_that_is_written_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = written(_Terminal(), monkeypatch)
-    assert re.findall(r"(\d+) of 226 MiB", text) == ["0", "100", "101", "226"]
-    assert (text.count("\r"), text.count("\n"), text[-1]) == (3, 1, "\n")
-
-
-def test_without_a_length_it_says_how_much_came(monkeypatch: pytest.MonkeyPatch) -> None:
-    screen = io.StringIO()
-    monkeypatch.setattr(sys, "stderr", screen)
-    show = on_stderr("coco_v1")
-    show(0, None)
-    show(5 << 20, 5 << 20)
-    assert screen.getvalue().splitlines() == [
-        "downloading weights coco_v1: 0 MiB",
-        "downloading weights coco_v1: 5 of 5 MiB",
-    ]
