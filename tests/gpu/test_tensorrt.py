@@ -11,6 +11,7 @@ import torch
 from engines import compile as compile_engines
 from engines.backends import eager, tensorrt
 from engines.cache import EngineCache
+from engines.model.architecture import LITE
 from engines.weights import load_model
 
 pytestmark = [
@@ -38,7 +39,7 @@ def test_engines_give_what_the_reference_gives_and_are_not_built_again(tmp_path:
                 for mine, other in zip(got, wanted, strict=True):
                     assert_close(mine, other)
     for rows in (1, 65, 1600):
-        boxes, people = (torch.randn(rows, 96, cells, cells, device=DEVICE) for cells in (7, 14))
+        boxes, people = (torch.randn(rows, LITE.channels, cells, cells, device=DEVICE) for cells in (7, 14))
         with torch.inference_mode():
             for mine, other in zip(parts.box_head(boxes), reference.box_head(boxes), strict=True):
                 assert_close(mine, other)
