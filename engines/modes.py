@@ -27,8 +27,6 @@ class Cuts:
     """...and how sure of them the network must be."""
     int8: tuple[str, ...] = ()
     """Parts computed in 8 bits, where they were prepared for it: see `engines.quantize`."""
-    exact_peaks: bool = False
-    """Whether every pixel of a stretched heat map may be a keypoint, or those around its highest cell alone."""
 
 
 _LITE: Final = Cuts(short_px=320, proposals=100, people_max=10, score_min=0.3, int8=("keypoint_head",))
@@ -44,18 +42,19 @@ class Work:
     limits: Limits
     int8: tuple[str, ...]
     """Parts that may be computed in 8 bits."""
-    exact_peaks: bool
-    """As in `Cuts`."""
+    exact: bool
+    """False: frames are scaled in whole grey levels, see `preprocess`, and keypoints sought nearby, see `peaks`."""
 
 
 def work(settings: EngineSettings, architecture: Architecture, device_type: str) -> Work:
     """Give what an engine is to do on a "cpu" or a "cuda" device; what the settings name goes before the mode's own."""
-    own = Cuts(architecture.short_px, architecture.proposals, architecture.people_max, score_min=0.0, exact_peaks=True)
-    cuts = own if settings.mode == "exact" else _cuts(architecture, device_type)
+    exact = settings.mode == "exact"
+    own = Cuts(architecture.short_px, architecture.proposals, architecture.people_max, score_min=0.0)
+    cuts = own if exact else _cuts(architecture, device_type)
     short_px = settings.imgsz or cuts.short_px
     proposals = settings.proposals or cuts.proposals
     # A level can hardly give more than are kept of all levels. On clips `lite` finds the same people so.
-    level = architecture.proposals_level if settings.mode == "exact" else min(architecture.proposals_level, proposals)
+    level = architecture.proposals_level if exact else min(architecture.proposals_level, proposals)
     seen = replace(
         architecture,
         short_px=short_px,
@@ -64,7 +63,7 @@ def work(settings: EngineSettings, architecture: Architecture, device_type: str)
         proposals_level=level,
     )
     limits = Limits(max(settings.score_min, cuts.score_min), settings.people_max or cuts.people_max)
-    return Work(seen, limits, cuts.int8, cuts.exact_peaks)
+    return Work(seen, limits, cuts.int8, exact)
 
 
 def _cuts(architecture: Architecture, device_type: str) -> Cuts:

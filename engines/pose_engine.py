@@ -92,9 +92,9 @@ class PoseEngine:
         """Lines to be shown: what was chosen and why, and what could not be used."""
         model, network = self._network(settings)
         wanted = work(settings, ARCHITECTURES[model], self._device.type)
-        self.architecture = wanted.architecture
+        self.architecture, self._exact = wanted.architecture, wanted.exact
         parts = self._build(settings, network, wanted)
-        self._finder = Finder(parts, wanted.architecture, wanted.limits, wanted.exact_peaks)
+        self._finder = Finder(parts, wanted.architecture, wanted.limits, wanted.exact)
         self._crew = Crew(parts.side_by_side) if parts.side_by_side else None
         self._prebuild = self._begin_to_build(settings, model)
         self.unsound = 0
@@ -134,7 +134,7 @@ class PoseEngine:
     def _find(self, finder: Finder, frames: Frames) -> list[tuple[People, int]]:
         """Of each frame its people, and how many were dropped; all are told of the first."""
         with torch.inference_mode(), finder.parts.glue():
-            batch = to_input(list(frames), self.architecture, self._device)
+            batch = to_input(list(frames), self.architecture, self._device, self._exact)
             if self._prebuild:
                 self._prebuild.want((batch.images.shape[2], batch.images.shape[3]))
             found = finder.find(batch.images, batch.sizes)

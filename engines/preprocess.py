@@ -24,32 +24,46 @@ class Batch:
     """Frames as the network wants them."""
 
     images: Tensor
-    """(B, 3, H, W) normalised; zeros right of and below each picture."""
+    """(B, 3, H, W) normalised, its memory channels last; zeros right of and below each picture."""
     sizes: Tensor
     """(B, 2) height and width of each picture in it."""
     to_source: NDArray[np.float32]
     """(B, 2) what x and y of the input are multiplied with to give pixels of the frame."""
 
 
-def to_input(frames: Sequence[NDArray[np.uint8]], architecture: Architecture, device: torch.device) -> Batch:
+def to_input(
+    frames: Sequence[NDArray[np.uint8]], architecture: Architecture, device: torch.device, exact: bool = True
+) -> Batch:
     """Scale frames (H, W, 3) of any sizes, RGB, and put them into one batch.
 
     As torchvision's GeneralizedRCNNTransform does: bilinear between pixel centres, not smoothed before.
+
+    Args:
+        frames: the frames.
+        architecture: says how large they are to be, and how normalised.
+        device: where they are wanted.
+        exact: False: a CPU scales them to whole grey levels, in half the time.
     """
     sizes = [scaled_hw(frame.shape[0], frame.shape[1], architecture) for frame in frames]
     h, w = (_STRIDE_MAX * math.ceil(max(side) / _STRIDE_MAX) for side in zip(*sizes, strict=True))
-    images = torch.zeros((len(frames), 3, h, w), device=device)
-    mean, std = (to_device(torch.tensor(x), device)[:, None, None] for x in (architecture.mean, architecture.std))
+    images = torch.zeros((len(frames), h, w, 3), device=device)
+    mean, std = (torch.tensor(x) for x in (architecture.mean, architecture.std))
+    in_levels = device.type == "cpu" and not exact
     for image, frame, (height, width) in zip(images, frames, sizes, strict=True):
         # Pixel by pixel, as it lies in memory: in one thread four times as fast as plane by plane.
-        pixels = _frame_to(device, frame)[None].permute(0, 3, 1, 2).float()
-        scaled = functional.interpolate(pixels, (height, width), mode="bilinear", align_corners=False)
-        torch.div(scaled[0].contiguous().div_(255).sub_(mean), std, out=image[:, :height, :width])
+        pixels = _frame_to(device, frame)[None].permute(0, 3, 1, 2)
+        scaled = functional.interpolate(
+            pixels if in_levels else pixels.float(), (height, width), mode="bilinear", align_corners=False
+        )
+        # (x / 255 - mean) / std, a row of pixels at once: three numbers a pixel are too few to be quick.
+        factor, start = (to_device(x.repeat(width), device) for x in (1 / (255 * std), -mean / std))
+        rows = scaled[0].permute(1, 2, 0).reshape(height, 3 * width).float()
+        torch.addcmul(start, rows, factor, out=image[:height].view(height, 3 * w)[:, : 3 * width])
     back = [
         (frame.shape[1] / width, frame.shape[0] / height) for frame, (height, width) in zip(frames, sizes, strict=True)
     ]
     known = to_device(torch.tensor(sizes, dtype=torch.float32), device)
-    return Batch(images, known, np.array(back, np.float32))
+    return Batch(images.permute(0, 3, 1, 2), known, np.array(back, np.float32))
 
 
 def scaled_hw(height: int, width: int, architecture: Architecture) -> tuple[int, int]:

@@ -86,7 +86,7 @@ def build(network: KeypointRCNN, device: torch.device, int8: Collection[str] = (
 def _parts(network: KeypointRCNN, device: torch.device, int8: Collection[str], streams: int) -> Parts:
     features, box_head, keypoint_head = compile_parts(network, int8, streams)
     return Parts(
-        lambda images: _features(features(images)),
+        lambda images: _features(features(given("features", images))),
         lambda cut_outs: _two(box_head(cut_outs)),
         lambda cut_outs: keypoint_head(cut_outs)[0],
         device,
@@ -117,6 +117,11 @@ def compile_parts(network: KeypointRCNN, int8: Collection[str] = (), streams: in
         raise EngineError(f"backend openvino cannot run this network: {reason}; use --backend eager") from error
 
 
+def given(part: str, x: Tensor) -> Tensor:
+    """Lay out what a part is given as its form of OpenVINO wants it: pictures (B, H, W, 3)."""
+    return x.permute(0, 2, 3, 1) if part == "features" else x
+
+
 def prepared_file(network: KeypointRCNN, part: str) -> Path | None:
     """Give the file of a part in 8 bits, or None where there is none for these weights."""
     name = prepared_name(network, part)
@@ -125,7 +130,7 @@ def prepared_file(network: KeypointRCNN, part: str) -> Path | None:
 
 def prepared_folder() -> Path:
     """Give the folder for parts in 8 bits that do not come with the project."""
-    return cache_folder.folder() / "int8"
+    return cache_folder.folder() / "int8-channels-last"
 
 
 def prepared_name(network: KeypointRCNN, part: str) -> str:
@@ -170,7 +175,8 @@ def _compile(openvino: ModuleType, part: Any, streams: int) -> Compiled:
 
 
 def _features(flat: list[Tensor]) -> Features:
-    """OpenVINO gives what a part gives without its nesting: L levels, L + 1 objectness, L + 1 deltas."""
+    """OpenVINO gives what `_ChannelsLast` gives without its nesting: L levels, L + 1 objectness, L + 1 deltas."""
+    flat = [x.permute(0, 3, 1, 2) for x in flat]
     levels = (len(flat) - 2) // 3
     return Features(tuple(flat[:levels]), tuple(flat[levels : 2 * levels + 1]), tuple(flat[2 * levels + 1 :]))
 
@@ -200,10 +206,22 @@ def converted(network: KeypointRCNN) -> list[Any]:
     return made
 
 
+class _ChannelsLast(nn.Module):
+    """`FeaturesPart` with channels last, as OpenVINO computes, and as cells are cut out: nothing is turned around."""
+
+    def __init__(self, part: FeaturesPart) -> None:
+        super().__init__()
+        self.part = part
+
+    def forward(self, images: Tensor) -> tuple[tuple[Tensor, ...], ...]:
+        seen = self.part(images.permute(0, 3, 1, 2))
+        return tuple(tuple(x.permute(0, 2, 3, 1) for x in each) for each in seen)
+
+
 def _convert(openvino: ModuleType, network: KeypointRCNN) -> list[Any]:
     channels = network.rpn.head.cls_logits.in_channels
     parts: tuple[tuple[nn.Module, tuple[int, ...]], ...] = (
-        (FeaturesPart(network), (3, -1, -1)),
+        (_ChannelsLast(FeaturesPart(network)), (-1, -1, 3)),
         (BoxHeadPart(network), (channels, BOX_CELLS, BOX_CELLS)),
         (KeypointHeadPart(network), (channels, KEYPOINT_CELLS, KEYPOINT_CELLS)),
     )
@@ -231,5 +249,5 @@ def _keep(openvino: ModuleType, parts: list[Any], folder: Path) -> None:
 
 
 def _key(network: KeypointRCNN) -> str:
-    what = (torch.__version__, version("openvino"), code_hash(), weights_hash(network))
+    what = (torch.__version__, version("openvino"), code_hash([Path(__file__)]), weights_hash(network))
     return hashlib.sha256("\n".join(what).encode()).hexdigest()[:32]

@@ -174,7 +174,9 @@ def _highest_pixels(stretched: _Maps) -> tuple[Tensor, Tensor, Tensor]:
 def _around_highest_cells(maps: Tensor) -> tuple[Tensor, Tensor]:
     """(M,) maps, and patches of them: the four that touch the highest cell of each map (N, K, h, w)."""
     w = maps.shape[-1]
-    cell = maps.flatten(0, 1).flatten(1).argmax(1)
+    flat = maps.flatten(0, 1).flatten(1)
+    # numpy's is ten times as quick as torch's on a CPU.
+    cell = torch.from_numpy(flat.numpy().argmax(1)) if flat.device.type == "cpu" else flat.argmax(1)
     corner = torch.div(cell, w, rounding_mode="floor") * (w + 1) + cell % w
     four = torch.arange(4, device=maps.device)
     patch = corner[:, None] + torch.div(four, 2, rounding_mode="floor") * (w + 1) + four % 2

@@ -65,12 +65,11 @@ def roi_align(pyramid: Pyramid, boxes: Tensor, image: Tensor, bins: int, aligned
     starts, ends = (boxes * scale - (0.5 if aligned else 0.0)).split(2, dim=1)  # (N, 2): x, y
     sides = ends - starts if aligned else (ends - starts).clamp(min=1)
     hw = pyramid.hw[level]  # (N, 2)
-    x, x_weight = _taps(starts[:, 0], sides[:, 0], hw[:, 1], bins)  # (N, bins, 4)
-    y, y_weight = _taps(starts[:, 1], sides[:, 1], hw[:, 0], bins)
+    cells, weights = _taps(starts, sides, hw.flip(1), bins)  # (N, 2: x, y, bins, 4)
     base = pyramid.starts[level] + image * (hw[:, 0] * hw[:, 1])
-    rows = base[:, None, None] + y * hw[:, 1, None, None]
-    which = rows[:, :, None, :, None] + x[:, None, :, None, :]  # (N, bins, bins, 4, 4)
-    weight = y_weight[:, :, None, :, None] * x_weight[:, None, :, None, :]
+    rows = base[:, None, None] + cells[:, 1] * hw[:, 1, None, None]
+    which = rows[:, :, None, :, None] + cells[:, 0, None, :, None, :]  # (N, bins, bins, 4, 4)
+    weight = weights[:, 1, :, None, :, None] * weights[:, 0, None, :, None, :]
     taps = which.shape[-1] * which.shape[-2]
     # The sum of weighted rows is one fused pass; nothing of size taps x C is ever made.
     cut = functional.embedding_bag(
@@ -91,16 +90,20 @@ def level_of(boxes: Tensor, level_first: int, levels: int) -> Tensor:
 
 
 def _taps(start: Tensor, side: Tensor, cells: Tensor, bins: int) -> tuple[Tensor, Tensor]:
-    """Cells (N, bins, 4) that the points of each bin lie between along one axis, and their shares of the bin's mean."""
+    """Cells (..., bins, 4) that the points of each bin lie between along an axis, and their shares of the bin's mean.
+
+    All are given for each axis of each box: where the box starts, its side, and how many cells there are.
+    """
     at = torch.arange(bins * _SAMPLES, device=start.device, dtype=start.dtype)
-    bin_side = side[:, None] / bins
-    place = torch.floor(at / _SAMPLES) * bin_side + (at % _SAMPLES + 0.5) * (bin_side / _SAMPLES) + start[:, None]
-    last = (cells - 1)[:, None]
-    inside = (place >= -1) & (place <= cells[:, None])
+    bin_side = side[..., None] / bins
+    place = torch.floor(at / _SAMPLES) * bin_side + (at % _SAMPLES + 0.5) * (bin_side / _SAMPLES) + start[..., None]
+    cells = cells[..., None]
+    inside = (place >= -1) & (place <= cells)
+    last = cells - 1
     place = place.clamp(min=0).minimum(last.to(place.dtype))
     low = place.long()
     high = torch.minimum(low + 1, last)
     share = place - low
-    which = torch.stack((low, high), -1).unflatten(1, (bins, _SAMPLES)).flatten(2)
+    which = torch.stack((low, high), -1).unflatten(-2, (bins, _SAMPLES)).flatten(-2)
     weight = torch.stack((1 - share, share), -1) * (inside[..., None] / _SAMPLES)
-    return which, weight.unflatten(1, (bins, _SAMPLES)).flatten(2)
+    return which, weight.unflatten(-2, (bins, _SAMPLES)).flatten(-2)

@@ -5,6 +5,7 @@ Letters: B pictures, L levels, n candidates a level, P proposals a picture, A = 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -45,10 +46,11 @@ def propose(
         rounds: see `suppress`.
     """
     count = architecture.proposals_level
-    levels = zip(seen.objectness, seen.deltas, _grids(seen.objectness, image_hw, architecture), strict=True)
-    best = [_best_of_level(*level, count) for level in levels]
-    scores = torch.stack([level[0] for level in best], 1)  # (B, L, n)
-    boxes = clip(torch.stack([level[1] for level in best], 1), sizes)  # (B, L, n, 4)
+    grids = _grids(seen.objectness, image_hw, architecture)
+    best = [_best_of_level(*level, count) for level in zip(seen.objectness, seen.deltas, grids, strict=True)]
+    logits, moves, places = (torch.stack(each, 1) for each in zip(*best, strict=True))
+    scores = logits.sigmoid()  # (B, L, n)
+    boxes = clip(decode(moves, places), sizes)  # (B, L, n, 4)
     alive = not_smaller(boxes, SIDE_PX_MIN) & (scores >= 0)
     stays, settled = suppress(boxes.flatten(0, 1), alive.flatten(0, 1), IOU_MAX, rounds)
     scores = torch.where(stays.view_as(scores), scores, -1.0).flatten(1)
@@ -60,12 +62,12 @@ def propose(
     return Proposals(torch.where(alive[..., None], boxes, 0.0), alive, settled)
 
 
-def base_anchors(size_px: int, like: Tensor, exact: bool = False) -> Tensor:
-    """Give the anchors (A, 4) of a cell, around its corner, rounded to whole pixels unless they are to be exact."""
+def base_anchors(sizes_px: Sequence[int], exact: bool = False) -> Tensor:
+    """Give the anchors (L, A, 4) of a cell of each level, around its corner; rounded to whole pixels unless exact."""
     h = torch.tensor(RATIOS, dtype=torch.float32).sqrt()
     w = 1 / h
-    anchors = torch.stack((-w, -h, w, h), dim=1) * size_px / 2
-    return to_device((anchors if exact else anchors.round()).to(like.dtype), like.device)
+    anchors = torch.stack((-w, -h, w, h), dim=1) * torch.tensor(sizes_px)[:, None, None] / 2
+    return anchors if exact else anchors.round()
 
 
 class _Grid(NamedTuple):
@@ -78,18 +80,18 @@ class _Grid(NamedTuple):
 
 
 def _grids(objectness: tuple[Tensor, ...], image_hw: tuple[int, int], architecture: Architecture) -> list[_Grid]:
+    anchors = to_device(base_anchors(architecture.anchor_px, architecture.anchors_exact), objectness[0].device)
     grids = []
-    for at, (level, size_px) in enumerate(zip(objectness, architecture.anchor_px, strict=True)):
-        anchors = base_anchors(size_px, level[:0].float(), architecture.anchors_exact)
+    for at, (level, mine) in enumerate(zip(objectness, anchors, strict=True)):
         side = 1 << (architecture.level_first + at)
         # Whole pixels a cell, as torchvision counts them: not quite 2**k on a level halved from an odd one.
         fits = (image_hw[0] // level.shape[2], image_hw[1] // level.shape[3])
-        grids.append(_Grid(anchors, (side, side) if architecture.anchors_exact else fits))
+        grids.append(_Grid(mine, (side, side) if architecture.anchors_exact else fits))
     return grids
 
 
-def _best_of_level(objectness: Tensor, deltas: Tensor, grid: _Grid, count: int) -> tuple[Tensor, Tensor]:
-    """(B, n) probabilities, -1 where there is nothing, and (B, n, 4) boxes, best first."""
+def _best_of_level(objectness: Tensor, deltas: Tensor, grid: _Grid, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """(B, n) logits, best first, (B, n, 4) deltas and (B, n, 4) anchors; where there are too few, empty anchors."""
     batch, anchors, _, w = objectness.shape
     flat = objectness.permute(0, 2, 3, 1).reshape(batch, -1)
     logits, which = flat.float().topk(min(count, flat.shape[1]), dim=1)
@@ -99,5 +101,7 @@ def _best_of_level(objectness: Tensor, deltas: Tensor, grid: _Grid, count: int) 
     y = torch.div(cell, w, rounding_mode="floor") * grid.step_hw[0]
     places = torch.stack((x, y, x, y), -1) + grid.anchors[which % anchors]
     missing = count - logits.shape[1]
-    scores = functional.pad(logits.sigmoid(), (0, missing), value=-1.0)
-    return scores, functional.pad(decode(moves, places), (0, 0, 0, missing))
+    if missing:
+        moves, places = (functional.pad(each, (0, 0, 0, missing)) for each in (moves, places))
+        logits = functional.pad(logits, (0, missing), value=-torch.inf)
+    return logits, moves, places

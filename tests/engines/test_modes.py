@@ -14,7 +14,7 @@ def test_exact_runs_a_network_as_it_was_made(architecture: Architecture, device:
     assert asked.architecture == architecture
     assert asked.limits == (0.05, architecture.people_max)
     assert asked.int8 == ()
-    assert asked.exact_peaks
+    assert asked.exact
 
 
 @pytest.mark.parametrize("architecture", [LITE, R50], ids=lambda each: each.name)
@@ -25,7 +25,7 @@ def test_fast_never_does_more_than_exact(architecture: Architecture, device: str
     assert fast.architecture.proposals <= architecture.proposals
     assert fast.limits.people_max < architecture.people_max
     assert fast.limits.score_min > 0.05
-    assert not fast.exact_peaks
+    assert not fast.exact
 
 
 @pytest.mark.parametrize("mode", ["exact", "fast"])

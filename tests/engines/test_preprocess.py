@@ -34,6 +34,18 @@ def test_pictures_are_scaled_as_torch_scales_normalised_floats(
     torch.testing.assert_close(batch.images[0, :, :h, :w], slow, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("size", [(72, 128), (480, 641), (1080, 1920), (33, 1000), (7, 5)])
+def test_in_whole_grey_levels_no_pixel_is_off_by_much_more_than_one(size: tuple[int, int]) -> None:
+    frame = noise(*size)
+    h, w = scaled_hw(*size, LITE)
+    exact, levels = (to_input([frame], LITE, CPU, exact).images[0, :, :h, :w] for exact in (True, False))
+    exact, levels = (exact + 1) * 127.5, (levels + 1) * 127.5
+    torch.testing.assert_close(levels, levels.round(), rtol=0, atol=1e-3)
+    off = (levels - exact).abs()
+    assert off.max() < 1.2
+    assert off.mean() < 0.4  # it rounds twice: along rows, then along columns
+
+
 def test_pictures_of_several_sizes_share_a_batch_padded_with_zeros() -> None:
     frames = [noise(72, 128, 1), noise(128, 72, 2)]
     batch = to_input(frames, LITE, CPU)

@@ -59,7 +59,7 @@ def test_the_best_of_each_level_compete_after_suppression(seed: int) -> None:
 
 
 def test_anchors_are_rounded_around_their_cell() -> None:
-    assert base_anchors(32, torch.zeros(1)).tolist() == [[-23, -11, 23, 11], [-16, -16, 16, 16], [-11, -23, 11, 23]]
+    assert base_anchors([32])[0].tolist() == [[-23, -11, 23, 11], [-16, -16, 16, 16], [-11, -23, 11, 23]]
 
 
 def with_nan(x: Tensor) -> Tensor:
