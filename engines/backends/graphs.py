@@ -89,7 +89,7 @@ def parts_of(network: KeypointRCNN, device: torch.device, dtype: torch.dtype, re
         logits, deltas = box_head(cut_outs)
         return _own(logits), _own(deltas)
 
-    return Parts(lambda images: _features(by_size(images)), boxes, lambda rows: _own(keypoint_head(rows)[0]), device)
+    return Parts(lambda images: Features.of(by_size(images)), boxes, lambda rows: _own(keypoint_head(rows)[0]), device)
 
 
 class Captured:
@@ -151,9 +151,3 @@ def _flat(found: Tensor | tuple[Tensor, ...] | Features) -> list[Tensor]:
     if isinstance(found, Features):
         return [*found.levels, *found.objectness, *found.deltas]
     return [found] if isinstance(found, Tensor) else list(found)
-
-
-def _features(flat: list[Tensor]) -> Features:
-    """L levels, L + 1 objectness, L + 1 deltas."""
-    levels = (len(flat) - 2) // 3
-    return Features(tuple(flat[:levels]), tuple(flat[levels : 2 * levels + 1]), tuple(flat[2 * levels + 1 :]))

@@ -86,7 +86,7 @@ def build(network: KeypointRCNN, device: torch.device, int8: Collection[str] = (
 def _parts(network: KeypointRCNN, device: torch.device, int8: Collection[str], streams: int) -> Parts:
     features, box_head, keypoint_head = compile_parts(network, int8, streams)
     return Parts(
-        lambda images: _features(features(given("features", images))),
+        lambda images: Features.of([x.permute(0, 3, 1, 2) for x in features(given("features", images))]),
         lambda cut_outs: _two(box_head(cut_outs)),
         lambda cut_outs: keypoint_head(cut_outs)[0],
         device,
@@ -172,13 +172,6 @@ def _compile(openvino: ModuleType, part: Any, streams: int) -> Compiled:
         "ENABLE_CPU_PINNING": False,
     }
     return Compiled(openvino.Core().compile_model(part, "CPU", settings))
-
-
-def _features(flat: list[Tensor]) -> Features:
-    """OpenVINO gives what `_ChannelsLast` gives without its nesting: L levels, L + 1 objectness, L + 1 deltas."""
-    flat = [x.permute(0, 3, 1, 2) for x in flat]
-    levels = (len(flat) - 2) // 3
-    return Features(tuple(flat[:levels]), tuple(flat[levels : 2 * levels + 1]), tuple(flat[2 * levels + 1 :]))
 
 
 def _two(flat: list[Tensor]) -> tuple[Tensor, Tensor]:

@@ -104,7 +104,7 @@ def tensorrt_parts(
         size = (images.shape[2], images.shape[3])
         if size not in by_size:
             by_size[size] = engine(maker, "features", size)
-        return _features(in_groups(by_size[size], images, ROWS["features"].max))
+        return Features.of(in_groups(by_size[size], images, ROWS["features"].max))
 
     def boxes(cut_outs: Tensor) -> tuple[Tensor, Tensor]:
         logits, deltas = in_groups(box_head, cut_outs, ROWS["box_head"].max)
@@ -184,11 +184,6 @@ def in_groups(run: Run, rows: Tensor, rows_max: int) -> list[Tensor]:
     if len(rows) <= rows_max:
         return run(rows)
     return [torch.cat(pieces) for pieces in zip(*(run(group) for group in rows.split(rows_max)), strict=True)]
-
-
-def _features(flat: list[Tensor]) -> Features:
-    levels = (len(flat) - 2) // 3
-    return Features(tuple(flat[:levels]), tuple(flat[levels : 2 * levels + 1]), tuple(flat[2 * levels + 1 :]))
 
 
 def _compile(torch_tensorrt: ModuleType, maker: Maker, name: str, shape: tuple[int, ...]) -> bytes:

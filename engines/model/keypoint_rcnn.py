@@ -5,6 +5,7 @@ Source: https://arxiv.org/abs/1703.06870. Letters: B pictures, N boxes, C channe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -31,6 +32,12 @@ class Features(NamedTuple):
     """(B, 3, h, w) each: the logit that an anchor holds something; one level more than `levels`."""
     deltas: tuple[Tensor, ...]
     """(B, 12, h, w) each: how each anchor is to be moved, four numbers an anchor."""
+
+    @staticmethod
+    def of(flat: Sequence[Tensor]) -> Features:
+        """Nest what a backend gives as one list: L levels, L + 1 objectness, L + 1 deltas."""
+        levels = (len(flat) - 2) // 3
+        return Features(tuple(flat[:levels]), tuple(flat[levels : 2 * levels + 1]), tuple(flat[2 * levels + 1 :]))
 
 
 class KeypointRCNN(nn.Module):
