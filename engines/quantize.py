@@ -93,7 +93,7 @@ def _seen(
 
     def noted(name: str, part: Any) -> Any:
         def run(x: Tensor) -> Any:
-            seen[name].append(np.ascontiguousarray(openvino.given(name, x).numpy()))
+            seen[name].append(np.ascontiguousarray(openvino.given(x).numpy()))
             return part(x)
 
         return run

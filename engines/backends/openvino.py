@@ -7,6 +7,7 @@ changes with the weights, the network's code and the versions.
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
 import importlib
 import shutil
@@ -86,9 +87,9 @@ def build(network: KeypointRCNN, device: torch.device, int8: Collection[str] = (
 def _parts(network: KeypointRCNN, device: torch.device, int8: Collection[str], streams: int) -> Parts:
     features, box_head, keypoint_head = compile_parts(network, int8, streams)
     return Parts(
-        lambda images: Features.of([x.permute(0, 3, 1, 2) for x in features(given("features", images))]),
-        lambda cut_outs: _two(box_head(cut_outs)),
-        lambda cut_outs: keypoint_head(cut_outs)[0],
+        lambda images: Features.of([x.permute(0, 3, 1, 2) for x in features(given(images))]),
+        lambda cut_outs: _two(box_head(given(cut_outs))),
+        lambda cut_outs: keypoint_head(given(cut_outs))[0],
         device,
         # torch's threads spin for milliseconds after each of its calls, on the cores that OpenVINO's need next.
         # Measured on two cores: with two of torch's 61 ms a picture, with one 50.
@@ -117,9 +118,9 @@ def compile_parts(network: KeypointRCNN, int8: Collection[str] = (), streams: in
         raise EngineError(f"backend openvino cannot run this network: {reason}; use --backend eager") from error
 
 
-def given(part: str, x: Tensor) -> Tensor:
-    """Lay out what a part is given as its form of OpenVINO wants it: pictures (B, H, W, 3)."""
-    return x.permute(0, 2, 3, 1) if part == "features" else x
+def given(x: Tensor) -> Tensor:
+    """Lay out what a part is given, (rows, channels, h, w), as its form of OpenVINO wants it: channels last."""
+    return x.permute(0, 2, 3, 1)
 
 
 def prepared_file(network: KeypointRCNN, part: str) -> Path | None:
@@ -130,7 +131,7 @@ def prepared_file(network: KeypointRCNN, part: str) -> Path | None:
 
 def prepared_folder() -> Path:
     """Give the folder for parts in 8 bits that do not come with the project."""
-    return cache_folder.folder() / "int8-channels-last"
+    return cache_folder.folder() / "int8-nhwc"
 
 
 def prepared_name(network: KeypointRCNN, part: str) -> str:
@@ -200,23 +201,34 @@ def converted(network: KeypointRCNN) -> list[Any]:
 
 
 class _ChannelsLast(nn.Module):
-    """`FeaturesPart` with channels last, as OpenVINO computes, and as cells are cut out: nothing is turned around."""
+    """A part that takes, and gives as features, channels last: so OpenVINO computes, and so cells are cut out."""
 
-    def __init__(self, part: FeaturesPart) -> None:
+    def __init__(self, part: FeaturesPart | KeypointHeadPart) -> None:
         super().__init__()
         self.part = part
 
-    def forward(self, images: Tensor) -> tuple[tuple[Tensor, ...], ...]:
-        seen = self.part(images.permute(0, 3, 1, 2))
-        return tuple(tuple(x.permute(0, 2, 3, 1) for x in each) for each in seen)
+    def forward(self, x: Tensor) -> Any:
+        seen = self.part(x.permute(0, 3, 1, 2))
+        if isinstance(seen, Tensor):
+            return seen
+        return tuple(tuple(each.permute(0, 2, 3, 1) for each in some) for some in seen)
+
+
+def _box_head(network: KeypointRCNN) -> BoxHeadPart:
+    """Give a box head that takes channels last: its first layer is turned around, once, instead of all cut-outs."""
+    part = copy.deepcopy(BoxHeadPart(network))
+    first = part.head.fc6
+    turned = first.weight.detach().unflatten(1, (-1, BOX_CELLS, BOX_CELLS)).permute(0, 2, 3, 1).flatten(1)
+    first.weight = nn.Parameter(turned)
+    return part
 
 
 def _convert(openvino: ModuleType, network: KeypointRCNN) -> list[Any]:
     channels = network.rpn.head.cls_logits.in_channels
     parts: tuple[tuple[nn.Module, tuple[int, ...]], ...] = (
         (_ChannelsLast(FeaturesPart(network)), (-1, -1, 3)),
-        (BoxHeadPart(network), (channels, BOX_CELLS, BOX_CELLS)),
-        (KeypointHeadPart(network), (channels, KEYPOINT_CELLS, KEYPOINT_CELLS)),
+        (_box_head(network), (BOX_CELLS, BOX_CELLS, channels)),
+        (_ChannelsLast(KeypointHeadPart(network)), (KEYPOINT_CELLS, KEYPOINT_CELLS, channels)),
     )
     converted = []
     for part, shape in parts:

@@ -64,19 +64,28 @@ class _Axis:
     some_empty: bool
 
     @staticmethod
-    def of(pixels: Tensor, cells: int, device: torch.device) -> _Axis:
-        """Cut (N,) axes of so many pixels each; a tensor of the host."""
-        scale = cells / pixels
+    def both(sizes: Tensor, cells: tuple[int, int], device: torch.device) -> tuple[_Axis, _Axis]:
+        """Cut the x and y axes of (N, 2) so many pixels, a tensor of the host, and so many cells each."""
+        people, most = len(sizes), max(cells)
+        pixels = sizes.T.flatten()
+        scale = torch.tensor(cells).repeat_interleave(people) / pixels
         pixel = torch.arange(int(pixels.max()))
         place = scale[:, None] * (pixel + 0.5) - 0.5
         left = torch.floor(place)  # the cell to the left of each pixel, from -1 on
         shares = _cubic(place - left)
-        left[pixel >= pixels[:, None]] = cells
-        edges = torch.arange(-1, cells + 1, dtype=left.dtype).expand(len(pixels), -1).contiguous()
+        left[pixel >= pixels[:, None]] = most
+        edges = torch.arange(-1, most + 1, dtype=left.dtype).expand(len(pixels), -1).contiguous()
         first = torch.searchsorted(left, edges)
         count = first.diff()
-        shares, first, there = (to_device(each, device) for each in (shares, first[:, :-1], count))
-        return _Axis(shares, first, there, int(count.max()), bool((count == 0).any()))
+        shares, first, there = (to_device(each, device) for each in (shares, first, count))
+
+        def axis(mine: slice, side: int) -> _Axis:
+            patches = count[mine, : side + 1]
+            most = int(patches.max())
+            some_empty = bool((patches == 0).any())
+            return _Axis(shares[:, mine], first[mine, : side + 1], there[mine, : side + 1], most, some_empty)
+
+        return axis(slice(people), cells[0]), axis(slice(people, None), cells[1])
 
     def inside(self, person: Tensor, patch: Tensor) -> tuple[Tensor, Tensor]:
         """Pixels (n, M) of patches (M,), the last one again at the end; their shares (4, n, M)."""
@@ -139,7 +148,7 @@ def peaks(maps: Tensor, sizes: Tensor, exact: bool = True) -> Peaks:
     """
     people, kinds, h, w = maps.shape
     padded = functional.pad(maps.flatten(0, 1), (2, 2, 2, 2), mode="replicate").unflatten(0, (people, kinds))
-    across, down = (_Axis.of(sizes[:, axis], cells, maps.device) for axis, cells in ((0, w), (1, h)))
+    across, down = _Axis.both(sizes, (w, h), maps.device)
     stretched = _Maps(padded, across, down)
     if exact or across.some_empty or down.some_empty:
         logits, place, sure = _highest_pixels(stretched)
