@@ -81,9 +81,13 @@ class _Axis:
 
         def axis(mine: slice, side: int) -> _Axis:
             patches = count[mine, : side + 1]
-            most = int(patches.max())
-            some_empty = bool((patches == 0).any())
-            return _Axis(shares[:, mine], first[mine, : side + 1], there[mine, : side + 1], most, some_empty)
+            return _Axis(
+                shares[:, mine],
+                first[mine, : side + 1],
+                there[mine, : side + 1],
+                count_max=int(patches.max()),
+                some_empty=bool((patches == 0).any()),
+            )
 
         return axis(slice(people), cells[0]), axis(slice(people, None), cells[1])
 
