@@ -29,7 +29,7 @@ PIPELINE = "stream.runtime.topology:Pipeline"
 _TICK_S = 0.1
 _STOP_S = (3.0, 4.6)  # an interrupted run is abandoned, then killed, so long after: it must end in 5 s
 _FAIL_S = (1.0, 30.0)  # a failed run has time to finish its outputs
-_IDLE_S = (0.0, 4.6)  # before the first frame there are none
+_IDLE_S = (0.0, 1.0)  # before the first frame there are none, and a stage that loads its model hears nothing
 
 
 class StageError(RuntimeError):

@@ -100,7 +100,7 @@ def test_one_source_needs_one_device(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("group", ["decode", "infer", "nms+track", "render+sinks"])
 def test_a_stage_that_was_frozen_goes_on(tmp_path: Path, group: str) -> None:
-    specs = sources(tmp_path, 150)
+    specs = sources(tmp_path, 80)
     frozen_s: list[float] = []
 
     def watch(progress: Progress) -> None:
@@ -115,7 +115,7 @@ def test_a_stage_that_was_frozen_goes_on(tmp_path: Path, group: str) -> None:
 
     run(specs, "Slow", watch=watch, transport="ipc")
     assert len(frozen_s) == 2
-    assert ledger(specs[0]) == whole(150)
+    assert ledger(specs[0]) == whole(80)
 
 
 @pytest.mark.parametrize("transport", ["inproc", "ipc"])
