@@ -29,7 +29,7 @@ class Cuts:
     """Parts computed in 8 bits, where they were prepared for it: see `engines.quantize`."""
 
 
-_LITE: Final = Cuts(short_px=320, proposals=100, people_max=10, score_min=0.3, int8=("keypoint_head",))
+_LITE: Final = Cuts(short_px=320, proposals=80, people_max=10, score_min=0.3, int8=("features", "keypoint_head"))
 _LARGE_CPU: Final = Cuts(short_px=320, proposals=100, people_max=20, score_min=0.3, int8=("features", "keypoint_head"))
 _LARGE_GPU: Final = Cuts(short_px=480, proposals=300, people_max=30, score_min=0.3)
 

@@ -163,11 +163,12 @@ class PoseEngine:
         self.notes += chosen.notes
         self._backend = chosen.backend
         if chosen.backend == "openvino":
-            self.notes += [
-                f"mode fast computes {part} in fp32: python -m engines.quantize can prepare it for 8 bits"
-                for part in wanted.int8
-                if openvino.prepared_file(network, part) is None
-            ]
+            unprepared = [part for part in wanted.int8 if openvino.prepared_file(network, part) is None]
+            if unprepared:
+                self.notes.append(
+                    f"mode fast computes {' and '.join(unprepared)} in fp32: "
+                    "python -m engines.quantize can prepare that for 8 bits"
+                )
         if settings.verify:
             self._verify(chosen, task)
         return chosen.parts

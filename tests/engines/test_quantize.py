@@ -13,6 +13,7 @@ import torch
 from matplotlib.cbook import get_sample_data
 from matplotlib.image import imread
 from numpy.typing import NDArray
+from torch import nn
 
 from configs.schema import EngineSettings
 from engines import quantize
@@ -29,12 +30,25 @@ def portrait() -> NDArray[np.uint8]:
     return np.asarray(imread(get_sample_data("grace_hopper.jpg", asfileobj=False)))
 
 
-def test_the_bundled_head_finds_what_the_one_in_fp32_finds(portrait: NDArray[np.uint8]) -> None:
+def test_the_bundled_parts_find_what_those_in_fp32_find(portrait: NDArray[np.uint8]) -> None:
     settings = {"backend": "openvino", "score_min": 0.5}
     (exact,), (fast,) = (load("lite", mode=mode, **settings)([portrait]) for mode in ("exact", "fast"))
     assert len(exact) == len(fast) == 1
     assert agreement(exact, fast, kpt_thr=0.3)[0] > 0.9
     assert not np.array_equal(exact.logits, fast.logits)  # it was computed in 8 bits
+
+
+def test_the_bundled_weights_of_convolutions_are_whole_multiples_as_in_8_bits() -> None:
+    """So `exact` computes with the weights of `fast`, and the two differ by rounded activations alone."""
+    for module in load_model("lite").modules():
+        if not isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            continue
+        weights = module.weight.detach().transpose(0, 1) if isinstance(module, nn.ConvTranspose2d) else module.weight
+        rows = weights.detach().flatten(1)
+        largest = rows.abs().amax(1, keepdim=True)
+        steps = rows / largest * 63.5
+        off = (steps - steps.round()).abs()[rows.abs() < largest]
+        assert off.max() < 0.1
 
 
 def test_of_other_weights_fast_computes_in_fp32_and_says_so(tmp_path: Path) -> None:
@@ -43,7 +57,7 @@ def test_of_other_weights_fast_computes_in_fp32_and_says_so(tmp_path: Path) -> N
     torch.save(state, tmp_path / "own.pth")
     engine = load("lite", weights=str(tmp_path / "own.pth"), backend="openvino", mode="fast")
     assert engine.notes == [
-        "mode fast computes keypoint_head in fp32: python -m engines.quantize can prepare it for 8 bits"
+        "mode fast computes features and keypoint_head in fp32: python -m engines.quantize can prepare that for 8 bits"
     ]
 
 
@@ -57,9 +71,9 @@ def test_a_part_that_was_prepared_is_used(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     settings = EngineSettings(model="lite", weights=str(tmp_path / "own.pth"), backend="openvino", mode="fast")
     network = load_model("lite", settings.weights)
-    (written,) = quantize.quantize(network, settings, [portrait] * 2, openvino.prepared_folder())
-    assert openvino.prepared_file(network, "keypoint_head") == written
-    assert sorted(path.suffix for path in written.parent.iterdir()) == [".bin", ".xml"]
+    written = quantize.quantize(network, settings, [portrait] * 2, openvino.prepared_folder())
+    assert [openvino.prepared_file(network, part) for part in ("features", "keypoint_head")] == written
+    assert sorted(path.suffix for path in written[0].parent.iterdir()) == [".bin", ".bin", ".xml", ".xml"]
     engine = PoseEngine(settings)
     assert engine.notes == []
     assert len(engine([portrait])[0]) >= 1
