@@ -184,6 +184,7 @@ def test_frames_of_another_shape_are_refused(engine: PoseEngine, frames: NDArray
 
 def test_a_person_without_finite_heat_maps_is_dropped_and_counted(portrait: NDArray[np.uint8]) -> None:
     engine = load("lite", backend="eager", score_min=0.2)
+    two = np.concatenate((portrait, portrait), axis=1)
     parts = engine._finder.parts
 
     def second_is_broken(cut_outs: Tensor) -> Tensor:
@@ -191,9 +192,9 @@ def test_a_person_without_finite_heat_maps_is_dropped_and_counted(portrait: NDAr
         maps[1, 4, 20, 20] = torch.inf
         return maps
 
-    (whole,) = engine([portrait])
+    (whole,) = engine([two])
     engine._finder = replace(engine._finder, parts=replace(parts, keypoint_head=second_is_broken))
-    (people,) = engine([portrait])
+    (people,) = engine([two])
     assert engine.unsound == 1
     assert_alike(people, whole.take(np.arange(len(whole)) != 1))
 
