@@ -60,7 +60,8 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def plain_run(tmp_path_factory: pytest.TempPathFactory, scene: Path) -> Path:
     """The outputs of a run as it comes, without video."""
     folder = tmp_path_factory.mktemp("plain")
-    posestream(folder, "--source", scene, "--no-save", "--output", "run")
+    done = posestream(folder, "--source", scene, "--no-save", "--output", "run")
+    assert done.returncode == 0, done.stderr
     return folder / "run"
 
 

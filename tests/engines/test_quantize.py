@@ -39,7 +39,7 @@ def test_the_bundled_parts_find_what_those_in_fp32_find(portrait: NDArray[np.uin
 
 
 def test_the_bundled_weights_are_whole_multiples_as_in_8_bits() -> None:
-    """So `exact` computes with the weights of `fast`, and the two differ by rounded activations alone."""
+    """So `exact` computes with nearly the weights of `fast`, which has little more to round than activations."""
     for module in load_model("lite").modules():
         if not isinstance(module, nn.Conv2d | nn.Linear):  # what is left is computed in fp32
             continue
