@@ -163,15 +163,15 @@ def _weights(asked: argparse.Namespace, folder: Path) -> str:
 def _quantize(frames: list[NDArray[np.uint8]], weights: str) -> None:
     """Prepare r50 for 8 bits, on the frames it will see; without NNCF its row computes in fp32 and says so."""
     from configs.schema import EngineSettings
-    from engines.backends import openvino
+    from engines.backends import openvino_models
     from engines.quantize import quantize
     from engines.weights import EngineError, load_model
 
     network = load_model("r50", weights)
-    if all(openvino.prepared_file(network, part) for part in ("features", "keypoint_head")):
+    if all(openvino_models.prepared_file(network, part) for part in ("features", "keypoint_head")):
         return
     try:
-        quantize(network, EngineSettings(model="r50", mode="fast"), frames, openvino.prepared_folder())
+        quantize(network, EngineSettings(model="r50", mode="fast"), frames, openvino_models.prepared_folder())
     except EngineError as error:
         print(f"r50 fast computes in fp32: {error}")
 

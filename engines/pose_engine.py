@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from configs.schema import BackendName, EngineSettings, ModelName
 from engines import cache_folder
-from engines.backends import eager, openvino, tensorrt
+from engines.backends import eager, openvino_models, tensorrt
 from engines.backends.choose import Chosen, Task, choose
 from engines.backends.parts import Parts
 from engines.backends.prebuild import Prebuild
@@ -163,7 +163,7 @@ class PoseEngine:
         self.notes += chosen.notes
         self._backend = chosen.backend
         if chosen.backend == "openvino":
-            unprepared = [part for part in wanted.int8 if openvino.prepared_file(network, part) is None]
+            unprepared = [part for part in wanted.int8 if openvino_models.prepared_file(network, part) is None]
             if unprepared:
                 self.notes.append(
                     f"mode fast computes {' and '.join(unprepared)} in fp32: "
@@ -186,7 +186,9 @@ class PoseEngine:
     def _verify(self, chosen: Chosen, task: Task) -> None:
         name = "graphs" if task.fp16 and chosen.backend == "eager" else chosen.backend
         reference = eager.build(copy.deepcopy(task.network), self._device)
-        in_8_bits = chosen.backend == "openvino" and any(openvino.prepared_file(task.network, x) for x in task.int8)
+        in_8_bits = chosen.backend == "openvino" and any(
+            openvino_models.prepared_file(task.network, x) for x in task.int8
+        )
         limit = INT8_MAX if in_8_bits else limit_of(name, self._device)
         parity = report(chosen.parts, reference, task.architecture, self._device, limit)
         self.notes += [f"backend {chosen.backend} beside eager fp32:", *parity.lines()]

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from configs.schema import EngineSettings
-from engines.backends import eager, openvino
+from engines.backends import eager, openvino_models
 from engines.backends.parts import Parts
 from engines.errors import EXIT_ENGINE, EngineError
 from engines.model.inference import Finder
@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> int:
         settings = EngineSettings(model=given.model, weights=given.weights, device="cpu", mode="fast")
         network = load_model(given.model, given.weights)
         pictures = _read(given.pictures)
-        for path in quantize(network, settings, pictures, given.folder or openvino.prepared_folder()):
+        for path in quantize(network, settings, pictures, given.folder or openvino_models.prepared_folder()):
             print(path)
     except EngineError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -62,17 +62,17 @@ def quantize(
         network: the network, as its engine has it.
         settings: of that engine: model and mode.
         pictures: (H, W, 3) uint8 RGB each.
-        folder: where the files go; an engine looks into `openvino.prepared_folder()`.
+        folder: where the files go; an engine looks into `openvino_models.prepared_folder()`.
 
     Raises:
         EngineError: NNCF is not installed, it cannot do it, or nobody is in the pictures.
     """
-    models = openvino.converted(network)
+    models = openvino_models.converted(network)
     nncf = _import()
     wanted = work(settings, ARCHITECTURES[settings.model], "cpu")
     seen = _seen(network, settings, pictures)
     written = []
-    for part, model in zip(openvino.PARTS, models, strict=True):
+    for part, model in zip(openvino_models.PARTS, models, strict=True):
         if part not in wanted.int8:
             continue
         if not seen[part]:
@@ -86,7 +86,7 @@ def quantize(
             # Weights in 7 bits: with 8, sums of products overflow on CPUs without VNNI.
             advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=nncf.OverflowFix.ENABLE),
         )
-        written.append(_write(made, folder / openvino.prepared_name(network, part)))
+        written.append(_write(made, folder / openvino_models.prepared_name(network, part)))
     return written
 
 
@@ -94,18 +94,18 @@ def _seen(
     network: KeypointRCNN, settings: EngineSettings, pictures: Sequence[NDArray[np.uint8]]
 ) -> dict[str, list[NDArray[np.float32]]]:
     """Give what each part is given while the network looks for people in the pictures."""
-    seen: dict[str, list[NDArray[np.float32]]] = {name: [] for name in openvino.PARTS}
+    seen: dict[str, list[NDArray[np.float32]]] = {name: [] for name in openvino_models.PARTS}
 
     def noted(name: str, part: Any) -> Any:
         def run(x: Tensor) -> Any:
-            seen[name].append(np.ascontiguousarray(openvino.given(x).numpy()))
+            seen[name].append(np.ascontiguousarray(openvino_models.given(x).numpy()))
             return part(x)
 
         return run
 
     cpu = torch.device("cpu")
     parts = eager.build(network, cpu)
-    parts = Parts(**{name: noted(name, getattr(parts, name)) for name in openvino.PARTS}, device=cpu)
+    parts = Parts(**{name: noted(name, getattr(parts, name)) for name in openvino_models.PARTS}, device=cpu)
     wanted = work(settings, ARCHITECTURES[settings.model], "cpu")
     finder = Finder(parts, wanted.architecture, wanted.limits)
     with torch.inference_mode():
@@ -120,7 +120,7 @@ def _write(made: Any, path: Path) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-            openvino.save(made, Path(scratch) / path.name)
+            openvino_models.save(made, Path(scratch) / path.name)
             for suffix in (".bin", ".xml"):
                 (Path(scratch) / path.name).with_suffix(suffix).replace(path.with_suffix(suffix))
     except (OSError, RuntimeError) as error:

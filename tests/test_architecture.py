@@ -19,7 +19,7 @@ DOORS = {
     "filterpy": {"stream/tracking/kalman.py"},
     "matplotlib": {"stream/demo.py"},
     "torch_tensorrt": {"engines/backends/tensorrt.py"},
-    "openvino": {"engines/backends/openvino.py"},
+    "openvino": {"engines/backends/openvino_models.py"},
     "nncf": {"engines/quantize.py"},
     "PIL": {"engines/quantize.py"},
     "torchvision": set[str](),

@@ -17,7 +17,7 @@ from torch import nn
 
 from configs.schema import EngineSettings
 from engines import quantize
-from engines.backends import openvino
+from engines.backends import openvino_models
 from engines.ops.agreement import agreement
 from engines.pose_engine import PoseEngine, load
 from engines.weights import load_model
@@ -70,8 +70,8 @@ def test_a_part_that_was_prepared_is_used(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     settings = EngineSettings(model="lite", weights=str(tmp_path / "own.pth"), backend="openvino", mode="fast")
     network = load_model("lite", settings.weights)
-    written = quantize.quantize(network, settings, [portrait] * 2, openvino.prepared_folder())
-    assert [openvino.prepared_file(network, part) for part in ("features", "keypoint_head")] == written
+    written = quantize.quantize(network, settings, [portrait] * 2, openvino_models.prepared_folder())
+    assert [openvino_models.prepared_file(network, part) for part in ("features", "keypoint_head")] == written
     assert sorted(path.suffix for path in written[0].parent.iterdir()) == [".bin", ".bin", ".xml", ".xml"]
     engine = PoseEngine(settings)
     assert engine.notes == []
@@ -83,7 +83,7 @@ def test_pictures_without_people_are_refused() -> None:
     empty = np.full((90, 160, 3), 128, np.uint8)
     settings = EngineSettings(model="lite", mode="fast")
     with pytest.raises(quantize.EngineError, match="nobody was found in 1 pictures; give others"):
-        quantize.quantize(load_model("lite"), settings, [empty], openvino.prepared_folder())
+        quantize.quantize(load_model("lite"), settings, [empty], openvino_models.prepared_folder())
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,187 @@
+"""A network's parts in OpenVINO's form, as made of its weights, and in 8 bits where `engines.quantize` prepared them.
+
+To make them takes seconds, so they are kept in the cache folder, under a name that changes with the weights, this
+code, the network's code and the versions.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import hashlib
+import importlib
+import shutil
+import sys
+import tempfile
+import warnings
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+
+from engines import cache_folder
+from engines.fingerprint import code_hash, weights_hash
+from engines.model.keypoint_rcnn import (
+    BOX_CELLS,
+    KEYPOINT_CELLS,
+    BoxHeadPart,
+    FeaturesPart,
+    KeypointHeadPart,
+    KeypointRCNN,
+)
+from engines.weights import ASSETS, EngineError
+
+PARTS: Final = ("features", "box_head", "keypoint_head")
+
+
+def library() -> ModuleType:
+    """Give OpenVINO.
+
+    Raises:
+        EngineError: it is not installed.
+    """
+    # OpenVINO reports its use to its maker when it is imported, unless it finds this package missing.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    try:
+        return importlib.import_module("openvino")
+    except (ImportError, OSError) as error:
+        raise EngineError(
+            "backend openvino needs a package that cannot be imported: pip install openvino, or use --backend eager"
+        ) from error
+
+
+def given(x: Tensor) -> Tensor:
+    """Lay out what a part is given, (rows, channels, h, w), as its form of OpenVINO wants it: channels last."""
+    return x.permute(0, 2, 3, 1)
+
+
+def prepared_file(network: KeypointRCNN, part: str) -> Path | None:
+    """Give the file of a part in 8 bits, or None where there is none for these weights."""
+    name = prepared_name(network, part)
+    return next((path for path in (ASSETS / name, prepared_folder() / name) if path.is_file()), None)
+
+
+def prepared_folder() -> Path:
+    """Give the folder for parts in 8 bits that do not come with the project."""
+    return cache_folder.folder() / "int8-nhwc"
+
+
+def prepared_name(network: KeypointRCNN, part: str) -> str:
+    """Give the file name of a part in 8 bits; it changes with the weights."""
+    return f"{part}-{weights_hash(network)[:16]}.xml"
+
+
+def save(model: Any, path: Path) -> None:
+    """Write OpenVINO's two files, .xml and .bin, as they are.
+
+    Raises:
+        RuntimeError: they cannot be written.
+    """
+    library().save_model(model, path, compress_to_fp16=False)
+
+
+def prepared(network: KeypointRCNN, part: str) -> Any | None:
+    """Give a part in 8 bits, or None where there is none for these weights.
+
+    Raises:
+        RuntimeError: it cannot be read.
+    """
+    path = prepared_file(network, part)
+    return library().Core().read_model(path) if path else None
+
+
+def converted(network: KeypointRCNN) -> list[Any]:
+    """Give the parts in OpenVINO's form, in the order of `PARTS`: out of the cache, else made and kept there.
+
+    Raises:
+        EngineError: OpenVINO is not installed.
+        RuntimeError: it cannot take the network.
+    """
+    openvino = library()
+    kept = cache_folder.folder() / "openvino" / _key(network)
+    if kept.is_dir():
+        try:
+            return [openvino.Core().read_model(kept / f"{name}.xml") for name in PARTS]
+        except RuntimeError:
+            shutil.rmtree(kept, ignore_errors=True)  # damaged: it is made again
+    made = _convert(openvino, network)
+    with contextlib.suppress(OSError, RuntimeError):  # not kept: that costs seconds at the next start, nothing else
+        _keep(openvino, made, kept)
+    return made
+
+
+class _ChannelsLast(nn.Module):
+    """A part that takes, and gives as features, channels last: so OpenVINO computes, and so cells are cut out."""
+
+    def __init__(self, part: FeaturesPart | KeypointHeadPart) -> None:
+        super().__init__()
+        self.part = part
+
+    def forward(self, x: Tensor) -> Any:
+        seen = self.part(x.permute(0, 3, 1, 2))
+        if isinstance(seen, Tensor):
+            return seen
+        return tuple(tuple(each.permute(0, 2, 3, 1) for each in some) for some in seen)
+
+
+class _NotFused(nn.Module):
+    """A linear layer whose ReLU OpenVINO does not see as one.
+
+    What it fuses with a ReLU it multiplies with a routine that takes twice as long: lite's first layer, 80 places, took
+    1.9 ms, and takes 0.9; r50's, 1000 places, 201 and 170.
+    """
+
+    def __init__(self, layer: nn.Linear) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.maximum(self.layer(x), torch.zeros(1))
+
+
+def _box_head(network: KeypointRCNN) -> BoxHeadPart:
+    """Give a box head that takes channels last: its first layer is turned around, once, instead of all cut-outs."""
+    part = copy.deepcopy(BoxHeadPart(network))
+    first = part.head.fc6
+    turned = first.weight.detach().unflatten(1, (-1, BOX_CELLS, BOX_CELLS)).permute(0, 2, 3, 1).flatten(1)
+    first.weight = nn.Parameter(turned)
+    part.head.register_module("fc6", _NotFused(first))
+    return part
+
+
+def _convert(openvino: ModuleType, network: KeypointRCNN) -> list[Any]:
+    channels = network.rpn.head.cls_logits.in_channels
+    parts: tuple[tuple[nn.Module, tuple[int, ...]], ...] = (
+        (_ChannelsLast(FeaturesPart(network)), (-1, -1, 3)),
+        (_box_head(network), (BOX_CELLS, BOX_CELLS, channels)),
+        (_ChannelsLast(KeypointHeadPart(network)), (KEYPOINT_CELLS, KEYPOINT_CELLS, channels)),
+    )
+    converted = []
+    for part, shape in parts:
+        example = torch.zeros(2, *(64 if side == -1 else side for side in shape))
+        with warnings.catch_warnings(), torch.no_grad():
+            # torch.export, which torch would rather have used, takes twice as long to the same result.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            traced = torch.jit.trace(part.eval(), example, check_trace=False)
+            converted.append(openvino.convert_model(traced, input=openvino.PartialShape([-1, *shape])))
+    return converted
+
+
+def _keep(openvino: ModuleType, parts: list[Any], folder: Path) -> None:
+    """All or nothing: processes that start together each write their own, and the first to be done stays."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(dir=folder.parent))
+    try:
+        for name, part in zip(PARTS, parts, strict=True):
+            openvino.save_model(part, scratch / f"{name}.xml", compress_to_fp16=False)
+        scratch.rename(folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _key(network: KeypointRCNN) -> str:
+    what = (torch.__version__, version("openvino"), code_hash([Path(__file__)]), weights_hash(network))
+    return hashlib.sha256("\n".join(what).encode()).hexdigest()[:32]
