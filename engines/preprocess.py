@@ -46,7 +46,7 @@ def to_input(
     """
     sizes = [scaled_hw(frame.shape[0], frame.shape[1], architecture) for frame in frames]
     h, w = (_STRIDE_MAX * math.ceil(max(side) / _STRIDE_MAX) for side in zip(*sizes, strict=True))
-    images = torch.zeros((len(frames), h, w, 3), device=device)
+    images = torch.empty((len(frames), h, w, 3), device=device)
     mean, std = (torch.tensor(x) for x in (architecture.mean, architecture.std))
     in_levels = device.type == "cpu" and not exact
     for image, frame, (height, width) in zip(images, frames, sizes, strict=True):
@@ -55,10 +55,12 @@ def to_input(
         scaled = functional.interpolate(
             pixels if in_levels else pixels.float(), (height, width), mode="bilinear", align_corners=False
         )
+        image[height:], image[:height, width:] = 0, 0
         # (x / 255 - mean) / std, a row of pixels at once: three numbers a pixel are too few to be quick.
         factor, start = (to_device(x.repeat(width), device) for x in (1 / (255 * std), -mean / std))
-        rows = scaled[0].permute(1, 2, 0).reshape(height, 3 * width).float()
-        torch.addcmul(start, rows, factor, out=image[:height].view(height, 3 * w)[:, : 3 * width])
+        rows = image[:height].view(height, 3 * w)[:, : 3 * width]
+        rows.copy_(scaled[0].permute(1, 2, 0).reshape(height, 3 * width))
+        torch.addcmul(start, rows, factor, out=rows)
     back = [
         (frame.shape[1] / width, frame.shape[0] / height) for frame, (height, width) in zip(frames, sizes, strict=True)
     ]
@@ -73,7 +75,9 @@ def scaled_hw(height: int, width: int, architecture: Architecture) -> tuple[int,
 
 
 def _frame_to(device: torch.device, frame: NDArray[np.uint8]) -> Tensor:
-    # One copy on the host, for torch takes no read-only frame; for a GPU straight into pinned memory.
-    host = torch.empty(frame.shape, dtype=torch.uint8, pin_memory=device.type == "cuda")
+    if device.type != "cuda":
+        # Copied where it must be: torch takes no read-only frame, and none whose rows or pixels are not in order.
+        return torch.from_numpy(np.require(frame, requirements=["C", "W"])).to(device)
+    host = torch.empty(frame.shape, dtype=torch.uint8, pin_memory=True)
     np.copyto(host.numpy(), frame)
     return host.to(device, non_blocking=True)
