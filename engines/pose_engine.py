@@ -215,12 +215,12 @@ def _check(index: int, frame: NDArray[np.uint8]) -> None:
 
 
 def _people(found: Found, batch: Batch, index: int) -> People:
-    mine = found.image == index
+    mine = found.image.numpy() == index
     scale = batch.to_source[index]
     return People(
-        boxes=found.boxes[mine].numpy() * np.tile(scale, 2),
-        scores=found.scores[mine].numpy(),
-        keypoints=found.keypoints[mine].numpy() * scale,
-        confidence=found.confidence[mine].numpy(),
-        logits=found.logits[mine].numpy(),
+        boxes=found.boxes.numpy()[mine] * np.concatenate((scale, scale)),
+        scores=found.scores.numpy()[mine],
+        keypoints=found.keypoints.numpy()[mine] * scale,
+        confidence=found.confidence.numpy()[mine],
+        logits=found.logits.numpy()[mine],
     )

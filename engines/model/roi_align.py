@@ -6,6 +6,7 @@ Letters: B pictures, C channels, N boxes, S cells of all levels of all pictures.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -68,17 +69,23 @@ def roi_align(pyramid: Pyramid, boxes: Tensor, image: Tensor, bins: int, aligned
     cells, weights = _taps(starts, sides, hw.flip(1), bins)  # (N, 2: x, y, bins, 4)
     base = pyramid.starts[level] + image * (hw[:, 0] * hw[:, 1])
     rows = base[:, None, None] + cells[:, 1] * hw[:, 1, None, None]
-    which = rows[:, :, None, :, None] + cells[:, 0, None, :, None, :]  # (N, bins, bins, 4, 4)
-    weight = weights[:, 1, :, None, :, None] * weights[:, 0, None, :, None, :]
-    taps = which.shape[-1] * which.shape[-2]
+    which = _each_with_each(rows, cells[:, 0], torch.add)  # (N, bins, bins, 16)
+    weight = _each_with_each(weights[:, 1], weights[:, 0], torch.mul)
     # The sum of weighted rows is one fused pass; nothing of size taps x C is ever made.
     cut = functional.embedding_bag(
-        which.reshape(-1, taps),
+        which.flatten(0, 2),
         pyramid.cells,
         mode="sum",
-        per_sample_weights=weight.reshape(-1, taps).to(pyramid.cells),
+        per_sample_weights=weight.flatten(0, 2).to(pyramid.cells),
     )
     return cut.view(len(boxes), bins, bins, -1).permute(0, 3, 1, 2)
+
+
+def _each_with_each(y: Tensor, x: Tensor, join: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """(N, bins, bins, 16) each of four along y with each of four along x, of each bin (N, bins, 4) with each."""
+    # All sixteen beside each other before bins meet bins: loops over four numbers cost more than what they do.
+    y, x = y.repeat_interleave(4, -1), x.repeat(1, 1, 4)
+    return join(y[:, :, None], x[:, None])
 
 
 def level_of(boxes: Tensor, level_first: int, levels: int) -> Tensor:

@@ -72,7 +72,7 @@ def _assert_same_parts(got: Parts, wanted: Parts, batch: int, hw: tuple[int, int
     _assert_alike(got.keypoint_head(cut_outs), wanted.keypoint_head(cut_outs))
 
 
-@pytest.mark.parametrize(("batch", "hw"), [(1, (96, 160)), (3, (96, 160)), (1, (160, 96)), (1, (96, 160))])
+@pytest.mark.parametrize(("batch", "hw"), [(1, (96, 160)), (3, (96, 160)), (1, (160, 96))])
 def test_openvino_gives_what_eager_gives_for_pictures_of_any_size_in_turn(
     by_openvino: Parts, reference: Parts, batch: int, hw: tuple[int, int]
 ) -> None:

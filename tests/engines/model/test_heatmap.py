@@ -60,27 +60,30 @@ def test_keypoints_lie_where_the_stretched_map_is_highest(seed: int, kind: str) 
     torch.testing.assert_close(xy, slow_xy, rtol=0, atol=1e-3)
 
 
+@pytest.mark.parametrize("sides", [(1, 12), (12, 56), (56, 300)])
 @pytest.mark.parametrize("kind", ["noise", "narrow", "broad"])
-def test_around_the_highest_cell_the_same_pixel_is_found_wherever_it_is_there(kind: str) -> None:
+def test_around_the_highest_cell_the_same_pixel_is_found_wherever_it_is_there(
+    kind: str, sides: tuple[int, int]
+) -> None:
     torch.manual_seed(0)
     maps = {"noise": torch.randn(40, 17, 56, 56), "narrow": bumps(40, 6.0), "broad": bumps(40, 400.0)}[kind]
-    sizes = torch.randint(57, 300, (40, 2)).float()
+    sizes = torch.randint(*sides, (40, 2)).float()
     exact, near = peaks(maps, sizes), peaks(maps, sizes, exact=False)
     assert near.sure.all()
     assert (near.logits <= exact.logits).all()
     highest = maps.flatten(2).argmax(2)
     cells = torch.stack((highest % 56, highest // 56), -1) + 0.5
-    there = ((exact.at + 0.5) * (56 / sizes[:, None]) - cells).abs().amax(-1) < 1
+    cells_a_pixel = 56 / sizes[:, None]
+    there = (((exact.at + 0.5) * cells_a_pixel - cells).abs() < cells_a_pixel.clamp(min=1) - 1e-4).all(-1)
     assert torch.equal(near.at[there], exact.at[there])
     assert torch.equal(near.logits[there], exact.logits[there])
-    assert there.float().mean() > 0.5
+    assert there.float().mean() > (0.1 if kind == "noise" else 0.5)
 
 
-def test_people_smaller_than_their_maps_are_looked_at_exactly() -> None:
-    torch.manual_seed(0)
-    maps, sizes = bumps(2, 20.0), torch.tensor([[20.0, 200.0], [200.0, 200.0]])
-    for near, exact in zip(peaks(maps, sizes, exact=False), peaks(maps, sizes), strict=True):
-        assert torch.equal(near, exact)
+def test_around_the_highest_cell_of_a_picture_of_one_pixel_that_one_is_found() -> None:
+    near = peaks(torch.randn(1, 17, 56, 56), torch.ones(1, 2), exact=False)
+    assert (near.at == 0).all()
+    assert near.logits.isfinite().all()
 
 
 def test_of_equal_pixels_the_first_in_reading_order_is_taken() -> None:
