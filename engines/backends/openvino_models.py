@@ -13,6 +13,7 @@ import importlib
 import shutil
 import sys
 import tempfile
+import threading
 import warnings
 from importlib.metadata import version
 from pathlib import Path
@@ -35,6 +36,7 @@ from engines.model.keypoint_rcnn import (
 from engines.weights import ASSETS, EngineError
 
 PARTS: Final = ("features", "box_head", "keypoint_head")
+_ONE_AT_A_TIME: Final = threading.Lock()
 
 
 def library() -> ModuleType:
@@ -46,7 +48,12 @@ def library() -> ModuleType:
     # OpenVINO reports its use to its maker when it is imported, unless it finds this package missing.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:
-        return importlib.import_module("openvino")
+        with _ONE_AT_A_TIME:
+            openvino = importlib.import_module("openvino")
+            # Were its first use made by two threads at once, both would wait for ever (2026.4): one fills a table and
+            # wants the interpreter, the other holds the interpreter and wants the table.
+            openvino.Type.f32.to_dtype()
+        return openvino
     except (ImportError, OSError) as error:
         raise EngineError(
             "backend openvino needs a package that cannot be imported: pip install openvino, or use --backend eager"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -134,6 +135,22 @@ def test_openvino_is_given_as_many_threads_as_torch_is_set_to(
 def test_openvino_refuses_a_gpu(network: KeypointRCNN) -> None:
     with pytest.raises(EngineError, match="openvino runs on a CPU, not on cuda:0: use --device cpu"):
         openvino.build(network, torch.device("cuda:0"))
+
+
+def test_threads_that_use_openvino_at_once_for_the_first_time_do_not_wait_for_each_other_for_ever() -> None:
+    code = """
+import os, sys, threading
+from engines.backends.openvino_models import library
+sys.setswitchinterval(1e-6)
+begin = threading.Barrier(4)
+def use():
+    begin.wait()
+    library().Type.f32.to_dtype()
+threads = [threading.Thread(target=use) for _ in range(4)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=REPO, timeout=60, check=True)
 
 
 def test_openvino_does_not_report_its_use(by_openvino: Parts) -> None:
