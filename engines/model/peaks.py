@@ -83,12 +83,13 @@ def _first(best: Best, maps: int) -> tuple[Tensor, Tensor]:
 
 def _bounds_of(stretched: Stretched) -> Tensor:
     """(N * K, (h + 1) * (w + 1)) what no pixel of a patch passes; -inf for one without pixels."""
-    maps, across, down = stretched.maps, stretched.across, stretched.down
+    maps = stretched.maps
+    people, _, h, w = maps.shape
     padded = functional.pad(maps.flatten(0, 1), (2, 2, 2, 2), mode="replicate")
     bounds = _bounds(padded.unflatten(0, maps.shape[:2]))
-    if across.some_empty or down.some_empty:
-        empty = (down.count == 0)[:, None, :, None] | (across.count == 0)[:, None, None]
-        bounds.masked_fill_(empty, -torch.inf)
+    if stretched.some_empty:
+        empty = stretched.count == 0
+        bounds.masked_fill_(empty[people:, None, : h + 1, None] | empty[:people, None, None, : w + 1], -torch.inf)
     return bounds.flatten(2).flatten(0, 1)
 
 
