@@ -73,9 +73,8 @@ def _described(maps: Tensor, boxes: Tensor, at: Tensor, logits: Tensor) -> Tenso
     sides = _sides(boxes)
     pixels = sides.ceil()
     cells = torch.tensor([maps.shape[3], maps.shape[2]])
-    to_xy, to_cell, origin = (
-        to_device(x[:, None], maps.device) for x in (sides / pixels, cells / pixels, boxes[:, :2])
-    )
+    known = torch.stack((sides / pixels, cells / pixels, boxes[:, :2]))[:, :, None]  # (3, N, 1, 2)
+    to_xy, to_cell, origin = to_device(known, maps.device)
     at = at + 0.5
     confidence = _share_near(maps, (at * to_cell).long())
     return torch.cat((at * to_xy + origin, logits[..., None], confidence[..., None]), -1)
