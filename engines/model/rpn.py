@@ -46,12 +46,11 @@ def propose(
         rounds: see `suppress`.
     """
     count = architecture.proposals_level
-    grids = _grids(seen.objectness, image_hw, architecture)
-    best = [_best_of_level(*level, count) for level in zip(seen.objectness, seen.deltas, grids, strict=True)]
-    logits, moves, places = (torch.stack(each, 1) for each in zip(*best, strict=True))
+    best = [_best_of_level(*level, count) for level in zip(seen.objectness, seen.deltas, strict=True)]
+    logits, which, moves = (torch.stack(each, 1) for each in zip(*best, strict=True))
     scores = logits.sigmoid()  # (B, L, n)
-    boxes = clip(decode(moves, places), sizes)  # (B, L, n, 4)
-    alive = not_smaller(boxes, SIDE_PX_MIN) & (scores >= 0)
+    boxes = clip(decode(moves, _places(which, seen.objectness, image_hw, architecture)), sizes)  # (B, L, n, 4)
+    alive = not_smaller(boxes, SIDE_PX_MIN) & (logits > -torch.inf)
     stays, settled = suppress(boxes.flatten(0, 1), alive.flatten(0, 1), IOU_MAX, rounds)
     scores = torch.where(stays.view_as(scores), scores, -1.0).flatten(1)
     # Stable: among equals the finer level goes first, as it does in torchvision.
@@ -70,38 +69,42 @@ def base_anchors(sizes_px: Sequence[int], exact: bool = False) -> Tensor:
     return anchors if exact else anchors.round()
 
 
-class _Grid(NamedTuple):
-    """Where the anchors of a level lie."""
-
-    anchors: Tensor
-    """(A, 4) those of the cell at 0, 0."""
-    step_hw: tuple[int, int]
-    """Pixels from one cell to the next one down and to the right."""
-
-
-def _grids(objectness: tuple[Tensor, ...], image_hw: tuple[int, int], architecture: Architecture) -> list[_Grid]:
-    anchors = to_device(base_anchors(architecture.anchor_px, architecture.anchors_exact), objectness[0].device)
-    grids = []
-    for at, (level, mine) in enumerate(zip(objectness, anchors, strict=True)):
-        side = 1 << (architecture.level_first + at)
-        # Whole pixels a cell, as torchvision counts them: not quite 2**k on a level halved from an odd one.
-        fits = (image_hw[0] // level.shape[2], image_hw[1] // level.shape[3])
-        grids.append(_Grid(mine, (side, side) if architecture.anchors_exact else fits))
-    return grids
-
-
-def _best_of_level(objectness: Tensor, deltas: Tensor, grid: _Grid, count: int) -> tuple[Tensor, Tensor, Tensor]:
-    """(B, n) logits, best first, (B, n, 4) deltas and (B, n, 4) anchors; where there are too few, empty anchors."""
-    batch, anchors, _, w = objectness.shape
+def _best_of_level(objectness: Tensor, deltas: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """(B, n) logits, best first, (B, n) whose of the level's anchors they are, (B, n, 4) deltas; -inf if too few."""
+    batch = len(objectness)
     flat = objectness.permute(0, 2, 3, 1).reshape(batch, -1)
     logits, which = flat.float().topk(min(count, flat.shape[1]), dim=1)
     moves = deltas.permute(0, 2, 3, 1).reshape(batch, -1, 4).gather(1, which[..., None].expand(-1, -1, 4)).float()
-    cell = torch.div(which, anchors, rounding_mode="floor")
-    x = cell % w * grid.step_hw[1]
-    y = torch.div(cell, w, rounding_mode="floor") * grid.step_hw[0]
-    places = torch.stack((x, y, x, y), -1) + grid.anchors[which % anchors]
     missing = count - logits.shape[1]
     if missing:
-        moves, places = (functional.pad(each, (0, 0, 0, missing)) for each in (moves, places))
         logits = functional.pad(logits, (0, missing), value=-torch.inf)
-    return logits, moves, places
+        which, moves = functional.pad(which, (0, missing)), functional.pad(moves, (0, 0, 0, missing))
+    return logits, which, moves
+
+
+def _places(
+    which: Tensor, objectness: tuple[Tensor, ...], image_hw: tuple[int, int], architecture: Architecture
+) -> Tensor:
+    """(B, L, n, 4) the anchors that are number (B, L, n) of their level: cell by cell, row by row."""
+    device = which.device
+    anchors = to_device(base_anchors(architecture.anchor_px, architecture.anchors_exact), device)  # (L, A, 4)
+    grids = to_device(torch.tensor(_grids(objectness, image_hw, architecture)), device)  # (L, 3)
+    w, step_x, step_y = grids[:, :, None].unbind(1)
+    cell = torch.div(which, anchors.shape[1], rounding_mode="floor")
+    x, y = cell % w * step_x, torch.div(cell, w, rounding_mode="floor") * step_y
+    level = torch.arange(len(grids), device=device)[:, None]
+    return torch.stack((x, y, x, y), -1) + anchors[level, which % anchors.shape[1]]
+
+
+def _grids(
+    objectness: tuple[Tensor, ...], image_hw: tuple[int, int], architecture: Architecture
+) -> list[tuple[int, int, int]]:
+    """Of each level the cells of a row, and pixels from one cell to the next one to the right and down."""
+    grids = []
+    for at, level in enumerate(objectness):
+        h, w = level.shape[2:]
+        side = 1 << (architecture.level_first + at)
+        # Whole pixels a cell, as torchvision counts them: not quite 2**k on a level halved from an odd one.
+        fits = (image_hw[1] // w, image_hw[0] // h)
+        grids.append((w, *((side, side) if architecture.anchors_exact else fits)))
+    return grids
