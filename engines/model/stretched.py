@@ -48,9 +48,9 @@ class Stretched:
     pixels: Tensor
     """(2N,) how many each axis has."""
     patch: Tensor
-    """(2N, pixels at most) in which patch each pixel lies."""
+    """(2N, pixels) in which patch each pixel lies."""
     shares: Tensor
-    """(4, 2N, pixels at most) what each pixel takes of the four cells around it."""
+    """(4, 2N, pixels) what each pixel takes of the four cells around it."""
     first: Tensor
     """(2N, patches) first pixel of each patch; there are as many patches as cells on the longer axis, and one more."""
     count: Tensor
@@ -67,7 +67,7 @@ class Stretched:
         pixels = sizes.T.flatten()
         cells = torch.tensor([[w], [h]])
         scale = (cells / sizes.T).flatten()
-        pixel = torch.arange(int(sizes.max()))
+        pixel = torch.arange(int(sizes.max()) + 1)  # one more than there are: a patch without pixels may begin there
         place = scale[:, None] * (pixel + 0.5) + 0.5  # patch 0 begins a cell before the middle of the first
         patch = torch.floor(place)
         shares = _cubic(place - patch)

@@ -9,6 +9,7 @@ from torch.nn.functional import interpolate, pad
 
 from engines.model import heatmap
 from engines.model.peaks import _bounds, peaks
+from engines.model.stretched import Stretched
 
 
 def slow_keypoints(maps: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
@@ -84,6 +85,13 @@ def test_around_the_highest_cell_of_a_picture_of_one_pixel_that_one_is_found() -
     near = peaks(torch.randn(1, 17, 56, 56), torch.ones(1, 2), exact=False)
     assert (near.at == 0).all()
     assert near.logits.isfinite().all()
+
+
+def test_patches_without_pixels_can_be_looked_into_for_a_gpu_is_not_asked_whether_there_are_any() -> None:
+    stretched = Stretched.of(torch.randn(2, 17, 56, 56), torch.tensor([[1.0, 3.0], [2.0, 3.0]]))
+    every = torch.arange(57 * 57)
+    for of in (0, 33):
+        assert stretched.look(torch.full_like(every, of), every).logit.isfinite().all()
 
 
 def test_of_equal_pixels_the_first_in_reading_order_is_taken() -> None:
