@@ -20,10 +20,13 @@ def said(seed: int, batch: int = 2) -> Features:
     torch.manual_seed(seed)
     sizes = [(12, 20), (6, 10), (3, 5), (2, 3)]
     objectness = tuple(torch.randn(batch, 3, h, w) * 3 for h, w in sizes)
-    return Features((), objectness, tuple(torch.randn(batch, 12, h, w) / 3 for h, w in sizes))
+    deltas = tuple(torch.randn(batch, 12, h, w) / 3 for h, w in sizes)
+    for axis in (2, 3):  # on the last level small boxes: what it has too few of must not be made up by whole anchors
+        deltas[-1][:, axis::4] -= 3
+    return Features((), objectness, deltas)
 
 
-def slow_proposals(seen: Features, index: int, size: tuple[int, int]) -> list[list[float]]:
+def slow_proposals(seen: Features, index: int, size: tuple[int, int], wanted: int) -> list[list[float]]:
     """One picture, one anchor after the other."""
     best: list[tuple[float, list[float]]] = []
     for objectness, deltas, px in zip(seen.objectness, seen.deltas, SMALL.anchor_px, strict=True):
@@ -44,16 +47,18 @@ def slow_proposals(seen: Features, index: int, size: tuple[int, int]) -> list[li
         level = [one for one in level if one[1][2] - one[1][0] >= 1e-3 and one[1][3] - one[1][1] >= 1e-3]
         stays, _ = suppress(torch.tensor([[box for _, box in level]]), torch.ones(1, len(level), dtype=torch.bool), 0.7)
         best += [one for one, stay in zip(level, stays[0].tolist(), strict=True) if stay]
-    return [box for _, box in sorted(best, key=lambda one: -one[0])[: SMALL.proposals]]
+    return [box for _, box in sorted(best, key=lambda one: -one[0])[:wanted]]
 
 
+@pytest.mark.parametrize("wanted", [50, 500])  # fewer than there are, and more
 @pytest.mark.parametrize("seed", range(3))
-def test_the_best_of_each_level_compete_after_suppression(seed: int) -> None:
+def test_the_best_of_each_level_compete_after_suppression(seed: int, wanted: int) -> None:
     seen, sizes = said(seed), [(90, 130), (70, 160)]
-    proposals = propose(seen, IMAGE_HW, torch.tensor(sizes, dtype=torch.float32), SMALL, rounds=None)
+    architecture = replace(SMALL, proposals=wanted)
+    proposals = propose(seen, IMAGE_HW, torch.tensor(sizes, dtype=torch.float32), architecture, rounds=None)
     assert proposals.settled
     for index, size in enumerate(sizes):
-        slow = torch.tensor(slow_proposals(seen, index, size))
+        slow = torch.tensor(slow_proposals(seen, index, size, wanted))
         assert proposals.alive[index].sum() == len(slow)
         torch.testing.assert_close(proposals.boxes[index][: len(slow)], slow, rtol=1e-5, atol=1e-3)
 
