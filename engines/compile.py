@@ -8,16 +8,19 @@ It builds in a process of its own: when the builder crashes or runs out of memor
 from __future__ import annotations
 
 import argparse
+import re
 import signal
 import subprocess
 import sys
 
 import torch
 
-from engines.backends import exported, tensorrt
+from engines.backends import exported, tensorrt_engine
+from engines.backends.prebuild import child, child_environment, die_with
 from engines.errors import EXIT_ENGINE, EngineError
 from engines.weights import ARCHITECTURES, load_model
 
+EXIT_INTERRUPTED = 128 + signal.SIGINT
 _DTYPES = {"fp16": torch.float16, "fp32": torch.float32}
 
 
@@ -25,20 +28,23 @@ def main(arguments: list[str]) -> int:
     """Run the command line and give its exit code: 0, or 6 and one line that says what is missing."""
     given = _parse(arguments)
     try:
-        tensorrt.require_tensorrt(torch.device(given.device))
-        if not given.here:
-            return in_a_child([sys.executable, "-m", "engines.compile", "--here", *arguments])
+        if given.child_of is None:
+            tensorrt_engine.require_tensorrt(torch.device(given.device))
+            return in_a_child(child("engines.compile", arguments))
+        die_with(given.child_of)
         build(given.model, given.weights, given.imgsz, torch.device(given.device), _DTYPES[given.precision])
     except EngineError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_ENGINE
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
     return 0
 
 
 def in_a_child(command: list[str]) -> int:
-    """Run a builder and give its exit code: 0 or 6, whichever way it ended. Its output is shown as it comes."""
-    ended = subprocess.run(command, check=False).returncode
-    if ended not in (0, EXIT_ENGINE):
+    """Run a builder and give its exit code: 0, 6 or 130, whichever way it ended. Its output is shown as it comes."""
+    ended = subprocess.run(command, check=False, env=child_environment()).returncode
+    if ended not in (0, EXIT_ENGINE, EXIT_INTERRUPTED):
         how = f"signal {signal.Signals(-ended).name}" if ended < 0 else f"exit code {ended}"
         print(f"error: the builder of the engines ended with {how}; what it said is above", file=sys.stderr)
         return EXIT_ENGINE
@@ -52,14 +58,17 @@ def build(model: str, weights: str, image_hw: tuple[int, int], device: torch.dev
         EngineError: there is no such GPU or no TensorRT, or they cannot be built, or the weights cannot be loaded.
     """
     network = load_model(model, weights)
-    cache = tensorrt.engine_cache()
+    maker = tensorrt_engine.Maker(network, device, dtype, tensorrt_engine.engine_cache())
     for name in exported.ROWS:
         print(f"{name}: ", end="", flush=True)
-        run = tensorrt.engine(tensorrt.Maker(network, device, dtype, cache), name, image_hw)
+        tensorrt_engine.make(maker, name, image_hw)
+        run = tensorrt_engine.load(maker, name, image_hw)
+        if run is None:
+            raise EngineError(f"the engine of {name} was made and cannot be read back: {'; '.join(maker.cache.notes)}")
         run(torch.zeros(1, *exported.row_shape(network, name, image_hw), device=device))
         torch.cuda.synchronize(device)
         print("ready", flush=True)
-    for note in cache.notes:
+    for note in maker.cache.notes:
         print(note, file=sys.stderr)
 
 
@@ -79,7 +88,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--device", default="cuda:0", type=_cuda, help="an NVIDIA GPU (default: cuda:0)")
     parser.add_argument("--precision", choices=list(_DTYPES), default="fp16", help="computed in (default: fp16)")
-    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)  # this is the child
+    parser.add_argument("--child-of", type=int, help=argparse.SUPPRESS)  # the process whose child this is
     return parser.parse_args(arguments)
 
 
@@ -93,8 +102,7 @@ def _height_width(text: str) -> tuple[int, int]:
 
 
 def _cuda(text: str) -> str:
-    name, _, index = text.partition(":")
-    if name != "cuda" or (index or "0").isdecimal() is False:
+    if not re.fullmatch(r"cuda(:(0|[1-9]\d?))?", text):  # torch takes cuda:256 for cuda:0
         raise argparse.ArgumentTypeError(f"got {text}, expected cuda or cuda:N")
     return text
 

@@ -10,7 +10,6 @@ for people in engine(frames):           # frames: (B, H, W, 3) uint8 RGB
 from __future__ import annotations
 
 import copy
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
@@ -21,10 +20,12 @@ from numpy.typing import NDArray
 
 from configs.schema import BackendName, EngineSettings, ModelName
 from engines import cache_folder
+from engines.auto_model import auto_model
 from engines.backends import eager, openvino_models, tensorrt
-from engines.backends.choose import Chosen, Task, choose
+from engines.backends.choose import choose
 from engines.backends.parts import Parts
 from engines.backends.prebuild import Prebuild
+from engines.backends.task import Chosen, Task
 from engines.crew import Crew
 from engines.memory import keep_freed_memory
 from engines.model.inference import Finder, Found
@@ -49,7 +50,7 @@ def load(
     imgsz: int | None = None,
     proposals: int | None = None,
     people_max: int | None = None,
-    score_min: float = 0.05,
+    score_min: float | None = None,
     threads: int = 0,
 ) -> PoseEngine:
     """Give an engine; each setting is described in `configs.schema.EngineSettings`.
@@ -93,10 +94,10 @@ class PoseEngine:
         model, network = self._network(settings)
         wanted = work(settings, ARCHITECTURES[model], self._device.type)
         self.architecture, self._exact = wanted.architecture, wanted.exact
-        parts = self._build(settings, network, wanted)
+        self._prebuild: Prebuild | None = None
+        parts = self._build(settings, model, network, wanted)
         self._finder = Finder(parts, wanted.architecture, wanted.limits, wanted.exact)
         self._crew = Crew(parts.side_by_side) if parts.side_by_side else None
-        self._prebuild = self._begin_to_build(settings, model)
         self.unsound = 0
         """People dropped so far because the network gave no finite heat maps for them."""
 
@@ -116,15 +117,23 @@ class PoseEngine:
 
         Raises:
             ValueError: the frames are of another shape or type.
+            EngineError: there is not enough memory for them.
         """
         for index, frame in enumerate(frames):
             _check(index, frame)
         if not len(frames):
             return []
-        if self._crew and len(frames) > 1:
-            found = [one for some in self._crew.map(self._find_one, frames) for one in some]
-        else:
-            found = self._find(self._finder, frames)
+        try:
+            if self._crew and len(frames) > 1:
+                found = [one for some in self._crew.map(self._find_one, frames) for one in some]
+            else:
+                found = self._find(self._finder, frames)
+        except (RuntimeError, MemoryError) as error:
+            if _says_no_memory(error):
+                raise EngineError(
+                    f"no memory for {len(frames)} frames at once: use a smaller --imgsz, or --set infer.batch_max=1"
+                ) from error
+            raise
         self.unsound += sum(unsound for _, unsound in found)
         return [people for people, _ in found]
 
@@ -144,24 +153,20 @@ class PoseEngine:
     def _network(self, settings: EngineSettings) -> tuple[str, KeypointRCNN]:
         if settings.model != "auto":
             return settings.model, load_model(settings.model, settings.weights)
-        if self._device.type == "cuda":
-            try:
-                network = load_model("r50", settings.weights)
-                self.notes.append("model r50: a GPU has the time for it")
-                return "r50", network
-            except EngineError as error:
-                self.notes.append(f"warning: {error}")
-        self.notes.append("model lite: bundled, and small enough for a CPU")
-        return "lite", load_model("lite", settings.weights)
+        name, network, notes = auto_model(settings.weights, self._device.type)
+        self.notes += notes
+        return name, network
 
-    def _build(self, settings: EngineSettings, network: KeypointRCNN, wanted: Work) -> Parts:
+    def _build(self, settings: EngineSettings, model: str, network: KeypointRCNN, wanted: Work) -> Parts:
         fp16 = settings.precision != "fp32" and self._device.type == "cuda"
         if settings.precision == "fp16" and not fp16:
             raise EngineError("precision fp16 needs an NVIDIA GPU: use --precision fp32 or auto on a CPU")
+        if settings.precision == "fp16" and settings.backend == "inductor":
+            raise EngineError("backend inductor computes in fp32: use --precision auto, or another --backend")
         task = Task(network, wanted.architecture, self._device, fp16, wanted.int8)
+        task = task._replace(prebuild=self._builder(settings, model, task))
         chosen = choose(settings.backend, task)
         self.notes += chosen.notes
-        self._backend = chosen.backend
         if chosen.backend == "openvino":
             unprepared = [part for part in wanted.int8 if openvino_models.prepared_file(network, part) is None]
             if unprepared:
@@ -173,18 +178,26 @@ class PoseEngine:
             self._verify(chosen, task)
         return chosen.parts
 
-    def _begin_to_build(self, settings: EngineSettings, model: str) -> Prebuild | None:
-        """Give what builds TensorRT's engines for the next run, where they could be had and are not there."""
-        if settings.backend != "auto" or self._backend == "tensorrt" or not tensorrt.usable(self._device):
+    def _builder(self, settings: EngineSettings, model: str, task: Task) -> Prebuild | None:
+        """Give what has TensorRT's engines made, where TensorRT could be had and may be used.
+
+        Who names TensorRT waits here until there are engines for HD video. Others get them in the next run.
+        """
+        if settings.backend not in ("auto", "tensorrt") or not tensorrt.usable(self._device):
             return None
-        self.notes.append("TensorRT's engines are built meanwhile, for the next run")
-        precision = "fp32" if settings.precision == "fp32" else "fp16"
-        command = [sys.executable, "-m", "engines.compile", "--model", model, "--weights", settings.weights]
-        command += ["--device", f"cuda:{self._device.index or 0}", "--precision", precision]
-        return Prebuild(lambda hw: [*command, "--imgsz", f"{hw[0]}x{hw[1]}"], cache_folder.folder() / "compile.log")
+        arguments = ["--model", model, "--weights", settings.weights, "--device", f"cuda:{self._device.index or 0}"]
+        arguments += ["--precision", "fp16" if task.fp16 else "fp32"]
+        prebuild = Prebuild("engines.compile", arguments, cache_folder.folder() / "compile.log")
+        obstacle = tensorrt.obstacle(task.network, self._device, task.dtype)
+        if obstacle and settings.backend == "tensorrt":
+            prebuild.now(task.usual_hw)
+        elif obstacle:
+            self._prebuild = prebuild
+            self.notes.append(f"TensorRT's engines are built meanwhile, for the next run: {obstacle}")
+        return prebuild
 
     def _verify(self, chosen: Chosen, task: Task) -> None:
-        name = "graphs" if task.fp16 and chosen.backend == "eager" else chosen.backend
+        name = "graphs" if chosen.fp16 and chosen.backend == "eager" else chosen.backend
         reference = eager.build(copy.deepcopy(task.network), self._device)
         in_8_bits = chosen.backend == "openvino" and any(
             openvino_models.prepared_file(task.network, x) for x in task.int8
@@ -193,7 +206,7 @@ class PoseEngine:
         parity = report(chosen.parts, reference, task.architecture, self._device, limit)
         self.notes += [f"backend {chosen.backend} beside eager fp32:", *parity.lines()]
         if not parity.ok:
-            raise EngineError("\n".join([*parity.lines(), f"backend {chosen.backend} is off: use --backend eager"]))
+            raise EngineError(f"backend {chosen.backend} is {parity.problem()}; use --backend eager")
 
 
 def _device(name: str) -> torch.device:
@@ -206,6 +219,11 @@ def _device(name: str) -> torch.device:
     if device.type == "cuda" and not (there and (device.index or 0) < torch.cuda.device_count()):
         raise EngineError(f"device {name} is not there: torch sees {torch.cuda.device_count()} GPUs; use --device cpu")
     return device
+
+
+def _says_no_memory(error: RuntimeError | MemoryError) -> bool:
+    # On a CPU torch raises no class of its own for it.
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in str(error)
 
 
 def _check(index: int, frame: NDArray[np.uint8]) -> None:

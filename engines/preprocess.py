@@ -45,7 +45,7 @@ def to_input(
         exact: False: a CPU scales them to whole grey levels, in half the time.
     """
     sizes = [scaled_hw(frame.shape[0], frame.shape[1], architecture) for frame in frames]
-    h, w = (_STRIDE_MAX * math.ceil(max(side) / _STRIDE_MAX) for side in zip(*sizes, strict=True))
+    h, w = batch_hw(sizes)
     images = torch.empty((len(frames), h, w, 3), device=device)
     mean, std = (torch.tensor(x) for x in (architecture.mean, architecture.std))
     in_levels = device.type == "cpu" and not exact
@@ -72,6 +72,12 @@ def scaled_hw(height: int, width: int, architecture: Architecture) -> tuple[int,
     """Height and width of a frame in the network's input: at least 1, and as torchvision rounds them."""
     scale = min(architecture.short_px / min(height, width), architecture.long_px / max(height, width))
     return max(1, math.floor(height * scale)), max(1, math.floor(width * scale))
+
+
+def batch_hw(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """Height and width of the network's input for pictures that `scaled_hw` scaled to these sizes."""
+    height, width = (_STRIDE_MAX * math.ceil(max(side) / _STRIDE_MAX) for side in zip(*sizes, strict=True))
+    return height, width
 
 
 def _frame_to(device: torch.device, frame: NDArray[np.uint8]) -> Tensor:

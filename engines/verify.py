@@ -91,6 +91,11 @@ class Parity:
             f"{verdict}; the limit is {self.relative_max:g} of the largest value",
         ]
 
+    def problem(self) -> str:
+        """Say in one line what is too far off."""
+        far = [f"{one.what} by {one.relative:.2g}" for one in self.differences if not self._within(one)]
+        return f"off by more than {self.relative_max:g} of the largest value: {', '.join(far)}"
+
     def _within(self, one: Difference) -> bool:
         return one.relative <= self.relative_max  # False for NaN
 

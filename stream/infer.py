@@ -44,6 +44,7 @@ class Infer(Stage):
                 held = self._held.setdefault(self._queue(message.source), [])
                 held.append(message)
                 if len(held) >= self._batch_max:
+                    yield from self._give("")  # live frames first: files are read as fast as they are worked off
                     yield from self._give(self._queue(message.source))
             case End():
                 yield from self._give(self._queue(message.source))

@@ -62,6 +62,18 @@ class Stuck(Numbered):
     reader: ClassVar = {"takes_s": 60.0}
 
 
+class Waiting(Numbered):
+    """The same with a frame each 20 ms and a network that likes to wait 100 ms for more."""
+
+    def source(self, specs: Sequence[SourceSpec], settings: Settings, stop: Callable[[], bool]) -> Iterator[Message]:
+        for message in super().source(specs, settings, stop):
+            time.sleep(20e-3)
+            yield message
+
+    def stage(self, name: str, settings: Settings) -> Stage:
+        return Patient() if name == "infer" else super().stage(name, settings)
+
+
 class Breaking(Numbered):
     """The same with a network that fails at frame 30."""
 
@@ -100,6 +112,34 @@ class Reader(Stage):
         if number == self._dies_at:
             os._exit(9)
         yield Poses(message, person(number))
+
+
+class Patient(Stage):
+    """Frame in, Poses out, when nothing more waits or the source has ended."""
+
+    patience_s = 0.1
+    given: ClassVar[list[int]] = []
+    """How many frames were given at each pause, of all that were ever made."""
+
+    def __init__(self) -> None:
+        self._reader = Reader()
+        self._held: list[Message] = []
+
+    def process(self, message: Message) -> Iterator[Message]:
+        if isinstance(message, Frame):
+            self._held.append(message)
+            return
+        yield from self._give()
+        yield message
+
+    def pause(self) -> Iterator[Message]:
+        self.given.append(len(self._held))
+        yield from self._give()
+
+    def _give(self) -> Iterator[Message]:
+        held, self._held = self._held, []
+        for message in held:
+            yield from self._reader.process(message)
 
 
 class Through(Stage):

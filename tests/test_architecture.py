@@ -18,7 +18,7 @@ DOORS = {
     "cv2": {"stream/draw.py"},
     "filterpy": {"stream/tracking/kalman.py"},
     "matplotlib": {"stream/demo.py"},
-    "torch_tensorrt": {"engines/backends/tensorrt.py"},
+    "torch_tensorrt": {"engines/backends/tensorrt_engine.py"},
     "openvino": {"engines/backends/openvino_models.py"},
     "nncf": {"engines/quantize.py"},
     "PIL": {"engines/quantize.py"},

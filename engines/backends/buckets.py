@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -56,22 +57,46 @@ class Buckets:
 
 
 class BySize:
-    """`Buckets` for each size of picture, those of the sizes that were used last: a folder may hold many."""
+    """`Buckets` for each size of picture, those of the sizes that were used last: a folder may hold many.
 
-    def __init__(self, make: Callable[[tuple[int, int]], Buckets], sizes_max: int) -> None:
-        self._make = make
-        self._sizes_max = sizes_max
+    Programs are made when a size comes for the second time, for they take longer to make than to do without once.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[tuple[int, int]], Buckets],
+        directly: Callable[[Tensor], list[Tensor]],
+        sizes_max: int,
+    ) -> None:
+        """Remember what programs are made of.
+
+        Args:
+            make: makes the programs for pictures of a height and a width.
+            directly: does the same without a program.
+            sizes_max: how many sizes programs are kept of, and how many that came once are remembered.
+        """
+        self._make, self._directly, self._sizes_max = make, directly, sizes_max
         self._kept: OrderedDict[tuple[int, int], Buckets] = OrderedDict()
+        self._came_once: OrderedDict[tuple[int, int], None] = OrderedDict()
 
     def __call__(self, images: Tensor) -> list[Tensor]:
         """Give what becomes of (B, C, H, W) pictures; as `Buckets` does."""
         size = (images.shape[2], images.shape[3])
+        if size not in self._kept and size not in self._came_once:
+            _make_room(self._came_once, self._sizes_max)
+            self._came_once[size] = None
+            return self._directly(images)
         if size not in self._kept:
-            while len(self._kept) >= self._sizes_max:
-                self._kept.popitem(last=False)
+            del self._came_once[size]
+            _make_room(self._kept, self._sizes_max)
             self._kept[size] = self._make(size)
         self._kept.move_to_end(size)
         return self._kept[size](images)
+
+
+def _make_room(kept: OrderedDict[tuple[int, int], Any], sizes_max: int) -> None:
+    while len(kept) >= sizes_max:
+        kept.popitem(last=False)
 
 
 def powers_of_two(first: int, last: int) -> tuple[int, ...]:

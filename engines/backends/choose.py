@@ -7,56 +7,30 @@ is emptied. A run that must be repeated on another machine names its backend.
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import math
 import os
 import platform
-import statistics
 import tempfile
-import time
-from collections.abc import Collection
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import torch
+from torch import Tensor
 
 from engines import cache_folder
 from engines.backends import eager, graphs, inductor, openvino, tensorrt
+from engines.backends.measure import line, measure, once_s
 from engines.backends.parts import Parts
-from engines.model.architecture import Architecture
-from engines.model.keypoint_rcnn import BOX_CELLS, KEYPOINT_CELLS, KeypointRCNN
+from engines.backends.task import Chosen, Task
+from engines.model.keypoint_rcnn import Features
 from engines.weights import EngineError
 
 _BACKENDS: Final = ("eager", "openvino", "inductor", "tensorrt")
 _CLEARLY = 0.8
 """A lower one is taken only when it needs less than this share of the time: noise must not decide."""
-_ROUNDS = 5
-_PICTURE_HW = (320, 576)
-_BOXES, _PEOPLE = 100, 6
-"""What is measured: one small picture, so that it takes a second or two whatever the model."""
-
-
-class Task(NamedTuple):
-    """What is to be run, and how."""
-
-    network: KeypointRCNN
-    architecture: Architecture
-    device: torch.device
-    fp16: bool = False
-    """Compute in fp16, on a GPU."""
-    int8: Collection[str] = ()
-    """Parts that may be computed in 8 bits."""
-
-
-class Chosen(NamedTuple):
-    """A backend, ready to run."""
-
-    parts: Parts
-    backend: str
-    """Its name."""
-    notes: list[str]
-    """Lines to be shown: what `auto` chose and why, and what it could not use. Empty for a named backend."""
 
 
 def choose(backend: str, task: Task) -> Chosen:
@@ -68,7 +42,7 @@ def choose(backend: str, task: Task) -> Chosen:
     if backend != "auto":
         if backend not in _BACKENDS:
             raise EngineError(f"backend {backend} is not in this version: use one of {', '.join(_BACKENDS)}")
-        return Chosen(_build(backend, task), backend, [])
+        return Chosen(_build(backend, task, named=True), backend, task.fp16, [])
     ladder = _ladder(task)
     memory = cache_folder.folder() / "backends" / _key(task)
     remembered = _recall(memory)
@@ -86,33 +60,65 @@ def _ladder(task: Task) -> tuple[str, ...]:
     if task.device.type == "cpu":
         return ("openvino", "eager")
     # Building engines takes minutes, so nobody is made to wait for them who did not ask for it.
-    return ("tensorrt", "eager") if tensorrt.built(task.network, task.device, _dtype(task)) else ("eager",)
+    there = tensorrt.usable(task.device) and not tensorrt.obstacle(task.network, task.device, task.dtype)
+    return ("tensorrt", "eager") if there else ("eager",)
 
 
-def _dtype(task: Task) -> torch.dtype:
-    return torch.float16 if task.fp16 else torch.float32
-
-
-def _build(backend: str, task: Task) -> Parts:
+def _build(backend: str, task: Task, named: bool) -> Parts:
     match backend:
         case "openvino":
             return openvino.build(task.network, task.device, task.int8)
         case "tensorrt":
-            return tensorrt.build(task.network, task.device, _dtype(task))
+            absent = _refused(task) if named else _served_meanwhile(task)
+            return tensorrt.build(task.network, task.device, task.dtype, absent)
         case "inductor":
             return inductor.build(task.network, task.device)
         case _:
-            build = graphs.build if task.fp16 else eager.build
-            return build(task.network, task.device)
+            return _eager(task)
+
+
+def _eager(task: Task) -> Parts:
+    build = graphs.build if task.fp16 else eager.build
+    return build(task.network, task.device)
+
+
+def _refused(task: Task) -> tensorrt.Absent:
+    def absent(image_hw: tuple[int, int]) -> Callable[[Tensor], Features]:
+        height, width = image_hw
+        how = f": build it with {task.prebuild.command(image_hw)}," if task.prebuild else ": use"
+        raise EngineError(f"backend tensorrt has no engine for pictures of {height}x{width}{how} or --backend auto")
+
+    return absent
+
+
+def _served_meanwhile(task: Task) -> tensorrt.Absent:
+    other = functools.cache(lambda: _eager(task).features)
+
+    def absent(image_hw: tuple[int, int]) -> Callable[[Tensor], Features]:
+        def features(images: Tensor) -> Features:
+            if task.prebuild:
+                task.prebuild.want(image_hw)  # each time: it may have been busy with another size before
+            return other()(images)
+
+        return features
+
+    return absent
 
 
 def _first(ladder: tuple[str, ...], task: Task) -> Chosen:
+    """Give the first that can be built; on a GPU, where graphs are recorded in the first calls, the first that runs."""
     notes: list[str] = []
     for name in ladder:
         try:
-            return Chosen(_build(name, task), name, notes)
-        except EngineError as error:
-            notes.append(f"warning: {error}")
+            parts = _build(name, task, named=False)
+            if task.device.type == "cuda":
+                _ = once_s(parts, task), once_s(parts, task)  # the second one records
+            return Chosen(parts, name, task.fp16, notes)
+        except (EngineError, RuntimeError) as error:  # torch's own: the GPU has no memory left
+            notes.append(f"warning: {line(name, error)}")
+    if task.fp16:
+        lower = _first(("eager",), task._replace(fp16=False))
+        return lower._replace(notes=[*notes, *lower.notes, "it computes in fp32"])
     raise EngineError("; ".join(notes))
 
 
@@ -126,7 +132,7 @@ def _quickest(ladder: tuple[str, ...], task: Task, memory: Path) -> Chosen:
         ladder = ladder[ladder.index(chosen.backend) + 1 :]
     if len(built) == 1:
         return built[0]._replace(notes=[*notes, f"backend {built[0].backend}: no other can be used here"])
-    times_s = _measure([one.parts for one in built], task.architecture)
+    times_s = measure(built, task, notes)
     best = 0
     for at in range(1, len(built)):
         best = at if times_s[at] < _CLEARLY * times_s[best] else best
@@ -134,36 +140,6 @@ def _quickest(ladder: tuple[str, ...], task: Task, memory: Path) -> Chosen:
     notes.append(f"backend {built[best].backend}, measured: {measured}")
     notes += _remember(memory, built[best].backend)
     return built[best]._replace(notes=notes)
-
-
-def _measure(candidates: list[Parts], architecture: Architecture) -> list[float]:
-    """Seconds that each needs for one picture; taken in turn, so that other work on the machine meets all alike.
-
-    One that cannot run it takes forever.
-    """
-    taken: list[list[float]] = [[] for _ in candidates]
-    with torch.inference_mode():
-        for _ in range(1 + _ROUNDS):
-            for times, parts in zip(taken, candidates, strict=True):
-                times.append(math.inf if math.inf in times else _once(parts, architecture.channels))
-    return [statistics.median(times[1:]) for times in taken]
-
-
-def _once(parts: Parts, channels: int) -> float:
-    images = torch.zeros(1, 3, *_PICTURE_HW, device=parts.device)
-    boxes = torch.zeros(_BOXES, channels, BOX_CELLS, BOX_CELLS, device=parts.device)
-    people = torch.zeros(_PEOPLE, channels, KEYPOINT_CELLS, KEYPOINT_CELLS, device=parts.device)
-    try:
-        with parts.glue():
-            start = time.perf_counter()
-            if parts.device.type == "cpu":  # TensorRT would build an engine for pictures of this size first
-                parts.features(images)
-            logits, _ = parts.box_head(boxes)
-            maps = parts.keypoint_head(people)
-            (logits.sum() + maps.sum()).item()  # waits for a GPU
-            return time.perf_counter() - start
-    except EngineError:
-        return math.inf
 
 
 def _recall(memory: Path) -> str:

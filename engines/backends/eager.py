@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from engines.backends.parts import Parts
 from engines.model.keypoint_rcnn import BoxHeadPart, FeaturesPart, KeypointHeadPart, KeypointRCNN
 
 T = TypeVar("T")
+_ONE_AT_A_TIME: Final = threading.Lock()
 
 
 def build(network: KeypointRCNN, device: torch.device) -> Parts:
@@ -37,16 +39,18 @@ def full_fp32() -> Iterator[None]:
     """Let fp32 be fp32 on a GPU while this lasts.
 
     torch's default rounds what goes into a convolution to TF32's ten bits: off by 1e-3 where 1e-4 is promised. The
-    switch is the process's own, so it is put back: other code of the process keeps what it chose.
+    switch is the process's own, so it is put back: other code of the process keeps what it chose, and of several
+    engines, each with a thread and a GPU, one launches at a time.
     """
     convolutions = torch.backends.cudnn.conv  # type: ignore[attr-defined]  # torch puts it there when imported
     products = torch.backends.cuda.matmul
-    before = convolutions.fp32_precision, products.fp32_precision
-    convolutions.fp32_precision = products.fp32_precision = "ieee"
-    try:
-        yield
-    finally:
-        convolutions.fp32_precision, products.fp32_precision = before
+    with _ONE_AT_A_TIME:
+        before = convolutions.fp32_precision, products.fp32_precision
+        convolutions.fp32_precision = products.fp32_precision = "ieee"
+        try:
+            yield
+        finally:
+            convolutions.fp32_precision, products.fp32_precision = before
 
 
 def _exact(part: Callable[[Tensor], T]) -> Callable[[Tensor], T]:

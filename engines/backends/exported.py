@@ -74,10 +74,10 @@ def graph(part: nn.Module, row: tuple[int, int, int], rows_max: int, dtype: torc
 
 
 def exported_parts(
-    network: KeypointRCNN, image_hw: tuple[int, int], dtype: torch.dtype = torch.float16
+    model: KeypointRCNN, image_hw: tuple[int, int], dtype: torch.dtype = torch.float16
 ) -> dict[str, ExportedProgram]:
     """Give all three parts as `exported_part` does, by name."""
-    return {name: exported_part(network, name, image_hw, dtype) for name in ROWS}
+    return {name: exported_part(model, name, image_hw, dtype) for name in ROWS}
 
 
 def row_shape(network: KeypointRCNN, name: str, image_hw: tuple[int, int]) -> tuple[int, int, int]:

@@ -1,12 +1,13 @@
 """The parts in fp16 on an NVIDIA GPU, each call one CUDA graph: what to launch is said once, not with every batch.
 
-Nothing is compiled and nothing kept on disk. The first call of a part with a new number of rows, or with pictures of
-a new size, takes a moment longer: it is recorded.
+Nothing is compiled and nothing kept on disk. The first call of a part with a new number of rows, and the second with
+pictures of a new size, takes a moment longer: it is recorded.
 """
 
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
@@ -32,6 +33,8 @@ _BOXES: Final = powers_of_two(128, 16384)  # up to 1000 proposals of 16 pictures
 _PEOPLE: Final = powers_of_two(1, 64)
 _SIZES_MAX = 8
 """Sizes of pictures whose graphs are kept; each holds the memory of all that it computes."""
+_ONE_AT_A_TIME: Final = threading.Lock()
+"""Held while a graph is recorded: torch records but one in a process at a time."""
 _WARM_UPS = 3
 """Calls before one is recorded: cuDNN and cuBLAS choose and allocate in the first ones."""
 
@@ -81,7 +84,11 @@ def parts_of(network: KeypointRCNN, device: torch.device, dtype: torch.dtype, re
         )
 
     features = FeaturesPart(network)
-    by_size = BySize(lambda hw: buckets(features, places[0], _PICTURES, 3, *hw), _SIZES_MAX)
+    by_size = BySize(
+        lambda hw: buckets(features, places[0], _PICTURES, 3, *hw),
+        lambda images: _flat(features(images.to(device, dtype, memory_format=torch.channels_last))),
+        _SIZES_MAX,
+    )
     box_head = buckets(BoxHeadPart(network), places[1], _BOXES, channels, BOX_CELLS, BOX_CELLS)
     keypoint_head = buckets(KeypointHeadPart(network), places[2], _PEOPLE, channels, KEYPOINT_CELLS, KEYPOINT_CELLS)
 
@@ -105,7 +112,7 @@ class Captured:
         self._held = part, rows  # the graph reads their memory and does not keep it
         self._graph = torch.cuda.CUDAGraph()
         try:
-            with torch.cuda.device(rows.device), torch.inference_mode(False), torch.no_grad():
+            with _ONE_AT_A_TIME, torch.cuda.device(rows.device), torch.inference_mode(False), torch.no_grad():
                 _warm_up(part, rows, place.stream)
                 # Thread-local: other threads may go on using the GPU meanwhile.
                 with torch.cuda.graph(self._graph, place.pool, place.stream, capture_error_mode="thread_local"):

@@ -21,8 +21,8 @@ from engines.model.roi_align import Pyramid, roi_align
 from engines.model.rpn import propose
 from engines.model.transfer import to_device, to_host
 
-_ROUNDS = 32
-"""Rounds of suppression on a GPU before it is asked whether they were enough; pictures need fewer."""
+_ROUNDS = 16
+"""Rounds of suppression on a GPU before it is asked whether they were enough; on clips at most 8 were needed."""
 _PEOPLE_AT_ONCE = 64
 """People in one call of the keypoint head: bounds its memory."""
 

@@ -23,18 +23,17 @@ def suppress(boxes: Tensor, alive: Tensor, iou_max: float, rounds: int | None = 
         (G, n) whether a box stays, and () whether the rounds were enough. If not, the first is wrong.
     """
     overlaps = (_iou(boxes) > iou_max).triu_(1).to(boxes.dtype)  # (G, n, n), row i removes column j
-    stays, settled = _round(alive, alive, overlaps)
+    before, stays = alive, _round(alive, alive, overlaps)
     done = 1
-    while done != rounds and not (rounds is None and settled):
-        stays, settled = _round(stays, alive, overlaps)
+    while done != rounds and not (rounds is None and torch.equal(stays, before)):
+        before, stays = stays, _round(stays, alive, overlaps)
         done += 1
-    return stays, settled
+    return stays, (stays == before).all()
 
 
-def _round(stays: Tensor, alive: Tensor, overlaps: Tensor) -> tuple[Tensor, Tensor]:
+def _round(stays: Tensor, alive: Tensor, overlaps: Tensor) -> Tensor:
     removers = torch.bmm(stays.to(overlaps.dtype)[:, None], overlaps)[:, 0]  # (G, n) how many
-    after = alive & (removers == 0)
-    return after, (after == stays).all()
+    return alive & (removers == 0)
 
 
 def _iou(boxes: Tensor) -> Tensor:

@@ -86,11 +86,13 @@ class _Group:
             self._give(stage.process(message))
 
     def _serve(self, stage: Stage) -> None:
+        pause_due_s = 0.0  # counted from the first message after the last pause: that one waits longest
         while not self._link.ended():
-            message = self._link.receive(stage.patience_s)
+            message = self._link.receive(max(0.0, pause_due_s - time.monotonic()))
             if message is None:
                 self._give(stage.pause())
                 message = self._link.receive(None)
+                pause_due_s = time.monotonic() + stage.patience_s
             self._beat()
             if message is None or (isinstance(message, Frame) and self._link.stopping()):
                 continue  # a frame that nobody has looked at yet: the run ends early, without it

@@ -16,8 +16,9 @@ from torch import Tensor
 
 from engines import cache_folder
 from engines.backends import eager, inductor, openvino
-from engines.backends.choose import Task, choose
+from engines.backends.choose import choose
 from engines.backends.parts import Parts
+from engines.backends.task import Task
 from engines.model.architecture import LITE
 from engines.model.inference import Finder, Found
 from engines.model.keypoint_rcnn import KeypointRCNN
@@ -208,8 +209,9 @@ def test_auto_falls_to_eager_with_one_warning_where_openvino_cannot_be_imported(
     else:
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setitem(sys.modules, "openvino", None)
-    backend, (warning, choice) = choose("auto", Task(network, LITE, CPU))[1:]
-    assert backend == "eager"
+    chosen = choose("auto", Task(network, LITE, CPU))
+    warning, choice = chosen.notes
+    assert chosen.backend == "eager"
     assert warning.startswith("warning: backend openvino needs a package that cannot be imported: pip install")
     assert choice.startswith("backend eager")
     assert not (tmp_path / "posestream").exists()

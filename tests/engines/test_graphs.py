@@ -101,11 +101,31 @@ def test_the_sizes_used_last_are_kept(recorder: Recorder) -> None:
         made.append(size)
         return Buckets(recorder, [1], lambda count: torch.zeros(count, 1, *size))
 
-    run = BySize(make, sizes_max=2)
+    run = BySize(make, _directly, sizes_max=2)
     for size in ((2, 3), (4, 5), (2, 3), (6, 7), (2, 3), (4, 5)):
+        for _ in range(2):
+            images = torch.randn(1, 1, *size)
+            assert torch.equal(run(images)[1], 2 * images)
+    assert made == [(2, 3), (4, 5), (6, 7), (4, 5)]
+
+
+def test_a_size_is_worth_a_program_when_it_comes_again_before_too_many_others(recorder: Recorder) -> None:
+    made: list[tuple[int, int]] = []
+
+    def make(size: tuple[int, int]) -> Buckets:
+        made.append(size)
+        return Buckets(recorder, [1], lambda count: torch.zeros(count, 1, *size))
+
+    run = BySize(make, _directly, sizes_max=2)
+    a, b, c = (2, 3), (4, 5), (6, 7)
+    for size, known in ((a, []), (b, []), (c, []), (a, []), (c, [c]), (a, [c, a]), (b, [c, a]), (a, [c, a])):
         images = torch.randn(1, 1, *size)
         assert torch.equal(run(images)[1], 2 * images)
-    assert made == [(2, 3), (4, 5), (6, 7), (4, 5)]
+        assert made == known, size
+
+
+def _directly(images: Tensor) -> list[Tensor]:
+    return [images.flatten(1).sum(1), 2 * images]
 
 
 def test_the_last_bucket_is_the_largest_number_of_rows() -> None:

@@ -15,7 +15,7 @@ import torch
 
 from engines import compile as compile_engines
 from engines.backends import eager, exported, tensorrt
-from engines.cache import EngineCache
+from engines.backends.tensorrt_engine import Run
 from engines.fingerprint import weights_hash
 from engines.model.keypoint_rcnn import Features, KeypointRCNN
 from engines.weights import ARCHITECTURES, EngineError, load_model
@@ -123,9 +123,45 @@ def test_one_changed_weight_changes_the_hash_of_all() -> None:
 
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda:0", marks=no_gpu), "cuda:99"])
-def test_without_its_gpu_the_backend_is_refused_in_one_line(lite: KeypointRCNN, tmp_path: Path, device: str) -> None:
+def test_without_its_gpu_the_backend_is_refused_in_one_line(lite: KeypointRCNN, device: str) -> None:
     with pytest.raises(EngineError, match=rf"^backend tensorrt needs an NVIDIA GPU, got device {device} [^\n]+$"):
-        tensorrt.tensorrt_parts(lite, torch.device(device), EngineCache(tmp_path / "engines"))
+        tensorrt.build(lite, torch.device(device), torch.float16, nobody)
+
+
+def test_pictures_of_a_size_without_an_engine_go_to_another_backend_and_the_rest_to_engines(
+    lite: KeypointRCNN,
+) -> None:
+    cpu = torch.device("cpu")
+    reference, asked = eager.build(lite, cpu), []
+
+    def load(name: str, image_hw: tuple[int, int]) -> Run | None:
+        if name == "features" and image_hw != HW:
+            return None
+        return lambda rows: [y + 1 for y in flat(getattr(reference, name)(rows))]
+
+    def absent(image_hw: tuple[int, int]) -> Any:
+        asked.append(image_hw)
+        return reference.features
+
+    parts = tensorrt.parts_of(load, cpu, absent)
+    for hw, more in ((HW, 1), ((32, 32), 0), (HW, 1), ((32, 32), 0)):
+        images = torch.randn(17, 3, *hw)
+        for got, wanted in zip(flat(parts.features(images)), flat(reference.features(images)), strict=True):
+            torch.testing.assert_close(got, wanted + more, rtol=1e-3, atol=1e-4)
+    assert asked == [(32, 32)]
+    cut_outs = torch.randn(65, *exported.row_shape(lite, "keypoint_head", HW))
+    torch.testing.assert_close(
+        parts.keypoint_head(cut_outs), reference.keypoint_head(cut_outs) + 1, rtol=1e-3, atol=1e-4
+    )
+
+
+def test_heads_without_engines_are_not_served_by_anybody() -> None:
+    with pytest.raises(EngineError, match=r"no engine of box_head: python -m engines\.compile builds it"):
+        tensorrt.parts_of(lambda *_: None, torch.device("cpu"), nobody)
+
+
+def nobody(image_hw: tuple[int, int]) -> Any:
+    raise AssertionError(f"asked for {image_hw}")
 
 
 def test_the_compiler_says_in_one_line_that_there_is_no_such_gpu(capsys: pytest.CaptureFixture[str]) -> None:

@@ -78,7 +78,9 @@ def test_what_is_broken_is_named_and_nothing_else(
 def test_the_limit_decides() -> None:
     parity = Parity((Difference("levels", 0.5, 0.01),), People(0, 0, 0.0, 0.0, 0.0), relative_max=0.02)
     assert parity.ok
-    assert not replace(parity, relative_max=0.005).ok
+    strict = replace(parity, relative_max=0.005)
+    assert not strict.ok
+    assert strict.problem() == "off by more than 0.005 of the largest value: levels by 0.01"
 
 
 def test_the_limit_follows_what_a_backend_computes_in() -> None:

@@ -73,7 +73,8 @@ def test_the_people_of_a_cpu_are_found_without_another_wait(
 ) -> None:
     wanted = find(eager.build(load_model("lite"), CPU), frames)
     parts = build(load_model("lite"), DEVICE)
-    find(parts, frames)  # libraries are loaded and graphs are recorded
+    for _ in range(2):  # libraries are loaded and graphs are recorded
+        find(parts, frames)
     waiting_is_an_error()
     found = find(parts, frames)
     sure, others = found.scores > 0.5, wanted.scores > 0.5
@@ -92,7 +93,8 @@ def test_the_people_of_a_cpu_are_found_without_another_wait(
 def test_what_is_copied_comes_from_and_goes_to_pinned_memory(frames: list[np.ndarray]) -> None:
     """torch's debug mode does not see a copy from ordinary memory that was called non-blocking."""
     parts = graphs.build(load_model("lite"), DEVICE)
-    find(parts, frames)
+    for _ in range(2):
+        find(parts, frames)
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
         find(parts, frames)
         torch.cuda.synchronize()
@@ -107,6 +109,7 @@ def test_a_person_whose_maps_are_not_finite_is_dropped(
     frames: list[np.ndarray], waiting_is_an_error: Callable[[], None]
 ) -> None:
     parts = graphs.build(load_model("lite"), DEVICE)
+    find(parts, frames)
     whole = find(parts, frames)
 
     def first_is_broken(cut_outs: torch.Tensor) -> torch.Tensor:

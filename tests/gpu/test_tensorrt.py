@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from engines import compile as compile_engines
 from engines.backends import eager, tensorrt
-from engines.cache import EngineCache
 from engines.model.architecture import LITE
+from engines.verify import limit_of, report
 from engines.weights import load_model
 
 pytestmark = [
@@ -22,15 +23,19 @@ pytestmark = [
         importlib.util.find_spec("torch_tensorrt") is None or importlib.util.find_spec("tensorrt") is None,
         reason="needs TensorRT: pip install 'posestream[tensorrt]'",
     ),
+    pytest.mark.filterwarnings("ignore:Unable to import torchvision"),  # of torch_tensorrt; it is not needed here
 ]
 HW = (320, 576)
 DEVICE = torch.device("cuda:0")
 
 
-def test_engines_give_what_the_reference_gives_and_are_not_built_again(tmp_path: Path) -> None:
+def test_engines_give_what_the_reference_gives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     torch.manual_seed(0)
-    cache = EngineCache(tmp_path / "engines")
-    parts = tensorrt.tensorrt_parts(load_model("lite"), DEVICE, cache)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    compile_engines.build("lite", "auto", HW, DEVICE, torch.float16)
+    parts = tensorrt.build(load_model("lite"), DEVICE, torch.float16, nobody)
     reference = eager.build(load_model("lite"), DEVICE)
     for batch in (1, 3, 16, 17):
         images = torch.randn(batch, 3, *HW, device=DEVICE)
@@ -44,20 +49,28 @@ def test_engines_give_what_the_reference_gives_and_are_not_built_again(tmp_path:
             for mine, other in zip(parts.box_head(boxes), reference.box_head(boxes), strict=True):
                 assert_close(mine, other)
             assert_close(parts.keypoint_head(people), reference.keypoint_head(people))
-    built = {path.name: path.stat().st_ino for path in cache.folder.glob("*.engine")}
-    assert len(built) == 3
-    again = tensorrt.tensorrt_parts(load_model("lite"), DEVICE, EngineCache(cache.folder))
-    again.features(torch.zeros(1, 3, *HW, device=DEVICE))
-    assert {path.name: path.stat().st_ino for path in cache.folder.glob("*.engine")} == built
+    parity = report(parts, reference, LITE, DEVICE, limit_of("tensorrt", DEVICE))
+    with capsys.disabled():
+        print("", *parity.lines(), sep="\n")
+    assert parity.ok
 
 
-def test_what_the_compiler_built_is_what_the_backend_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_compiler_built_is_what_the_backend_loads_and_is_built_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    folder = tmp_path / "posestream" / "engines"
     assert compile_engines.main(["--imgsz", "64x96"]) == 0
-    built = set((tmp_path / "posestream" / "engines").glob("*.engine"))
+    built = {path.name: path.stat().st_ino for path in folder.glob("*.engine")}
     assert len(built) == 3
-    tensorrt.build(load_model("lite"), DEVICE).features(torch.zeros(1, 3, 64, 96, device=DEVICE))
-    assert set((tmp_path / "posestream" / "engines").glob("*.engine")) == built
+    parts = tensorrt.build(load_model("lite"), DEVICE, torch.float16, nobody)
+    parts.features(torch.zeros(1, 3, 64, 96, device=DEVICE))
+    assert compile_engines.main(["--imgsz", "64x96"]) == 0
+    assert {path.name: path.stat().st_ino for path in folder.glob("*.engine")} == built
+
+
+def nobody(image_hw: tuple[int, int]) -> Any:
+    raise AssertionError(f"asked for {image_hw}")
 
 
 def assert_close(mine: torch.Tensor, other: torch.Tensor) -> None:

@@ -81,6 +81,13 @@ def test_what_loses_nothing_is_batched_by_itself_and_does_not_depend_on_pauses()
     assert stage.batches == [2, 1, 2]
 
 
+def test_live_frames_do_not_wait_for_each_other_while_a_file_keeps_the_network_busy() -> None:
+    stage = Noted(batch_max=2)
+    messages = [begin("file", False), begin("live", True), frame("live", 0), frame("file", 0), frame("file", 1)]
+    assert names(through(stage, *messages)) == ["Begin", "Begin", "live0", "file0", "file1"]
+    assert stage.batches == [1, 2]
+
+
 def test_what_waits_when_the_input_ends_is_given() -> None:
     stage = Noted(batch_max=8)
     through(stage, begin("a", False), begin("c", True), frame("a", 0), frame("c", 0))

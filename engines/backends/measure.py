@@ -1,0 +1,67 @@
+"""How long backends need for the same picture."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import torch
+
+from engines.backends.parts import Parts
+from engines.backends.task import Chosen, Task
+from engines.model.keypoint_rcnn import BOX_CELLS, KEYPOINT_CELLS
+from engines.weights import EngineError
+
+_ROUNDS: Final = 5
+_SMALL_HW: Final = (320, 576)
+"""What a CPU is given, so that it takes a second or two whatever the model."""
+_BOXES: Final = 100
+_PEOPLE: Final = 6
+
+
+def measure(candidates: Sequence[Chosen], task: Task, notes: list[str]) -> list[float]:
+    """Give the seconds that each needs for a picture; taken in turn, so that other work on the machine meets all alike.
+
+    One that cannot run it takes forever, and a note says why.
+    """
+    taken: list[list[float]] = [[] for _ in candidates]
+    for _ in range(1 + _ROUNDS):
+        for times, one in zip(taken, candidates, strict=True):
+            if math.inf in times:
+                continue
+            try:
+                times.append(once_s(one.parts, task))
+            except (EngineError, RuntimeError) as error:
+                times.append(math.inf)
+                notes.append(f"warning: {line(one.backend, error)}")
+    return [math.inf if math.inf in times else statistics.median(times[1:]) for times in taken]
+
+
+@torch.inference_mode()
+def once_s(parts: Parts, task: Task) -> float:
+    """Give the seconds that one picture takes.
+
+    Raises:
+        EngineError, RuntimeError: it cannot be run.
+    """
+    channels = task.architecture.channels
+    image_hw = _SMALL_HW if task.device.type == "cpu" else task.usual_hw
+    images = torch.zeros(1, 3, *image_hw, device=parts.device)
+    boxes = torch.zeros(_BOXES, channels, BOX_CELLS, BOX_CELLS, device=parts.device)
+    people = torch.zeros(_PEOPLE, channels, KEYPOINT_CELLS, KEYPOINT_CELLS, device=parts.device)
+    with parts.glue():
+        start = time.perf_counter()
+        seen = parts.features(images)
+        logits, _ = parts.box_head(boxes)
+        maps = parts.keypoint_head(people)
+        (seen.objectness[0].sum() + logits.sum() + maps.sum()).item()  # waits for a GPU
+        return time.perf_counter() - start
+
+
+def line(backend: str, error: Exception) -> str:
+    """Put into one line why a backend cannot be used."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, EngineError) else f"backend {backend} cannot run this network: {text}"
