@@ -15,7 +15,7 @@ from engines.model.peaks import peaks
 from engines.model.transfer import to_device, to_host
 
 _WINDOW = 2
-"""Cells to each side of a keypoint that count as being there."""
+"""Cells to each side of a keypoint's pixel that count as being there."""
 _UNSOUND, _UNSURE = -1.0, 0.0
 """Said of a peak beside the numbers of it: its map is not finite; another place may be higher."""
 
@@ -28,7 +28,7 @@ class Points(NamedTuple):
     logits: Tensor
     """(N, K) the stretched map's logit there."""
     confidence: Tensor
-    """(N, K) in 0..1 the share of the map's softmax that lies within two cells of it."""
+    """(N, K) in 0..1 the share of the map's softmax that lies within two cells of it and of its pixel."""
     sound: Tensor
     """(N,) False: a map of this person is not finite, and the rest means nothing."""
 
@@ -73,19 +73,22 @@ def _described(maps: Tensor, boxes: Tensor, at: Tensor, logits: Tensor) -> Tenso
     sides = _sides(boxes)
     pixels = sides.ceil()
     cells = torch.tensor([maps.shape[3], maps.shape[2]])
-    known = torch.stack((sides / pixels, cells / pixels, boxes[:, :2]))[:, :, None]  # (3, N, 1, 2)
-    to_xy, to_cell, origin = to_device(known, maps.device)
+    # Where a pixel is wider than a cell, all of it is the place, not just its middle.
+    wider = (cells / pixels - 1).clamp(min=0) / 2
+    known = torch.stack((sides / pixels, cells / pixels, boxes[:, :2], wider))[:, :, None]  # (4, N, 1, 2)
+    to_xy, to_cell, origin, wider = to_device(known, maps.device)
     at = at + 0.5
-    confidence = _share_near(maps, (at * to_cell).long())
+    middle = at * to_cell
+    confidence = _share_within(maps, (middle - wider).floor() - _WINDOW, (middle + wider).floor() + _WINDOW)
     return torch.cat((at * to_xy + origin, logits[..., None], confidence[..., None]), -1)
 
 
-def _share_near(maps: Tensor, cells: Tensor) -> Tensor:
-    """(N, K) share of the softmax of maps (N, K, h, w) that lies around cells (N, K, 2: x, y)."""
-    _, _, h, w = maps.shape
-    shares = maps.flatten(2).softmax(2)
-    near = torch.arange(-_WINDOW, _WINDOW + 1, device=maps.device)
-    x, y = cells[..., :1] + near, cells[..., 1:] + near  # (N, K, 5)
-    inside = ((y >= 0) & (y < h))[..., :, None] & ((x >= 0) & (x < w))[..., None, :]
-    which = y.clamp(0, h - 1)[..., :, None] * w + x.clamp(0, w - 1)[..., None, :]
-    return (shares.gather(2, which.flatten(2)) * inside.flatten(2)).sum(2).clamp(max=1)
+def _share_within(maps: Tensor, first: Tensor, last: Tensor) -> Tensor:
+    """(N, K) share of the softmax of maps (N, K, h, w) in the cells from first to last (N, K, 2: x, y), both counted."""
+    shares = maps.flatten(2).softmax(2).view_as(maps)
+    within = []
+    for axis, count in enumerate((maps.shape[3], maps.shape[2])):
+        cells = torch.arange(count, device=maps.device, dtype=maps.dtype)
+        within.append(((cells >= first[..., axis, None]) & (cells <= last[..., axis, None])).to(maps.dtype))
+    columns, rows = within  # (N, K, w), (N, K, h)
+    return ((rows[..., None, :] @ shares)[..., 0, :] * columns).sum(2).clamp(max=1)

@@ -16,8 +16,8 @@ from engines.model.stretched import WIDTH_MAX, Best, Stretched
 
 _PATCHES = 52
 """Patches a map that a GPU looks into before it is asked: enough for 999 of 1000 maps of photographs."""
-_OUTER, _TILT = 3 / 16, 0.02406
-"""How much of the differences between cells a pixel can add: see `_highest`."""
+_OUTER = 3 / 16
+"""How much of the steps from the outer cells to the inner ones a pixel can add: see `_highest`."""
 
 
 class Peaks(NamedTuple):
@@ -101,25 +101,23 @@ def _bounds(padded: Tensor) -> Tensor:
 def _limits(padded: Tensor) -> tuple[Tensor, Tensor]:
     """As `_highest` of the cells themselves, down the columns; and what no pixel falls below."""
     steps = padded.diff(dim=-2)
-    before, between, after = steps[..., :-2, :], steps[..., 1:-1, :], steps[..., 2:, :].neg()
+    before, after = steps[..., :-2, :], steps[..., 2:, :].neg()
     cell1, cell2 = padded[..., 1:-2, :], padded[..., 2:-1, :]
-    tilt = between.abs().mul_(_TILT)
     over, under = torch.maximum(before, after).clamp_(min=0), torch.minimum(before, after).clamp_(max=0)
     return (
-        torch.maximum(cell1, cell2).add_(over, alpha=_OUTER).add_(tilt),
-        torch.minimum(cell1, cell2).add_(under, alpha=_OUTER).sub_(tilt),
+        torch.maximum(cell1, cell2).add_(over, alpha=_OUTER),
+        torch.minimum(cell1, cell2).add_(under, alpha=_OUTER),
     )
 
 
 def _highest(high: Tensor, low: Tensor, dim: int) -> Tensor:
     """Bound the bicubic curve between cells 1 and 2 of each four in a row, which lie between `low` and `high`.
 
-    At share t it is p1 + t (p2 - p1) + 3/4 t (1 - t) ((1 - t) (p1 - p0) + t (p2 - p3)) + e (p1 - p2) with
-    e = t (1 - t) (1 - 2 t) / 4, never above 0.02406.
+    At share t it is (1 - s) p1 + s p2 + 3/4 t (1 - t) ((1 - t) (p1 - p0) + t (p2 - p3)) with
+    s = t - t (1 - t) (1 - 2 t) / 4, which lies in 0..1 too: a mean of p1 and p2, and at most 3/16 of the larger step.
     """
     count = high.shape[dim] - 3
     high1, high2 = (high.narrow(dim, at, count) for at in (1, 2))
-    low0, low1, low2, low3 = (low.narrow(dim, at, count) for at in range(4))
-    over_outer = torch.maximum(high1 - low0, high2 - low3).clamp_(min=0)
-    over_inner = torch.maximum(high1 - low2, high2 - low1)
-    return torch.maximum(high1, high2).add_(over_outer, alpha=_OUTER).add_(over_inner, alpha=_TILT)
+    low0, low3 = (low.narrow(dim, at, count) for at in (0, 3))
+    over = torch.maximum(high1 - low0, high2 - low3).clamp_(min=0)
+    return torch.maximum(high1, high2).add_(over, alpha=_OUTER)
