@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import traceback
@@ -162,6 +163,8 @@ def _run(sources: list[str], given: dict[str, Any]) -> int:
             raise ConfigError(said)
     settings = load(given["config"], given["assign"] or (), _changes(given))
     check_opencv()
+    if given["quiet"]:
+        os.environ["POSESTREAM_QUIET"] = "1"  # for the stages' processes, which write of downloads themselves
     if sources:
         specs = with_folders(find(sources), given["output"], given["overwrite"])
     else:

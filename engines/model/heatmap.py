@@ -84,7 +84,7 @@ def _described(maps: Tensor, boxes: Tensor, at: Tensor, logits: Tensor) -> Tenso
 
 
 def _share_within(maps: Tensor, first: Tensor, last: Tensor) -> Tensor:
-    """(N, K) share of the softmax of maps (N, K, h, w) in the cells from first to last (N, K, 2: x, y), both counted."""
+    """(N, K) share of the softmax of maps (N, K, h, w) from cell first through cell last (N, K, 2: x, y)."""
     shares = maps.flatten(2).softmax(2).view_as(maps)
     within = []
     for axis, count in enumerate((maps.shape[3], maps.shape[2])):

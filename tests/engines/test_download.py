@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from weights_server import BODY, HALF, Place, quiet, serving
 
-from engines import download, zoo
+from engines import download
 from engines.download import fetch
 from engines.errors import EngineError
 
 ROOT = Path(__file__).parents[2]
-BODY = bytes(range(256)) * 20_000  # 5 MB: several pieces
-HALF = len(BODY) // 2
 
 
 @pytest.fixture(autouse=True)
@@ -29,75 +25,10 @@ def _online(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("POSESTREAM_OFFLINE")  # no other test may ask a network for anything
 
 
-@dataclass
-class Place:
-    """What the server does, and what it was asked."""
-
-    body: bytes = BODY
-    ranges: bool = True
-    cuts: list[int] = field(default_factory=list)
-    """Of each answer to come, after how many bytes the connection ends; then none."""
-    status: int = 200
-    location: str = ""
-    asked: list[str] = field(default_factory=list)
-    """The Range of each request."""
-    url: str = ""
-    came: threading.Event = field(default_factory=threading.Event)
-    """Somebody has asked."""
-    may_go: threading.Event = field(default_factory=threading.Event)
-    """Until then nobody gets an answer."""
-
-    def entry(self) -> zoo.Entry:
-        return replace(zoo.COCO_V1, url=self.url, digest=hashlib.sha256(BODY).hexdigest())
-
-
-class _Handler(BaseHTTPRequestHandler):
-    place: Place
-
-    def do_GET(self) -> None:
-        place, wanted = self.place, self.headers.get("Range", "")
-        place.asked.append(wanted)
-        place.came.set()
-        assert place.may_go.wait(20)
-        begin = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and place.ranges else 0
-        if place.status != 200:
-            self.send_response(place.status)
-            self.send_header("Location", place.location)
-            self.end_headers()
-        elif begin >= len(place.body):
-            self.send_error(416)
-        else:
-            self._send(begin, len(place.body))
-
-    def _send(self, begin: int, end: int) -> None:
-        self.send_response(206 if begin else 200)
-        if begin:
-            self.send_header("Content-Range", f"bytes {begin}-{end - 1}/{end}")
-        self.send_header("Content-Length", str(end - begin))
-        self.end_headers()
-        cut = self.place.cuts.pop(0) if self.place.cuts else end
-        self.wfile.write(self.place.body[begin : begin + cut])
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
 @pytest.fixture
 def place() -> Iterator[Place]:
-    place = Place()
-    place.may_go.set()
-    handler = type("Handler", (_Handler,), {"place": place})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        place.url = f"http://127.0.0.1:{server.server_port}/models/weights-abc.pth"
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
+    with serving() as place:
         yield place
-        server.shutdown()
-        thread.join()
-
-
-def quiet(done: int, total: int | None) -> None:
-    pass
 
 
 def parts(folder: Path) -> list[str]:
@@ -134,6 +65,31 @@ def test_the_next_run_goes_on_where_the_last_one_ended(place: Place, tmp_path: P
     assert fetch(place.entry(), tmp_path, quiet).read_bytes() == BODY
     assert place.asked[-1] == f"bytes={HALF}-"
     assert parts(tmp_path) == ["weights-abc.pth"]
+
+
+def test_what_came_before_a_server_fell_silent_is_kept(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "_TIMEOUT_S", 1.0)
+    place.cuts, place.stalls = [1_000_000], True
+    assert fetch(place.entry(), tmp_path, quiet).read_bytes() == BODY
+    assert place.asked == ["", "bytes=1000000-"]
+
+
+@pytest.mark.parametrize(("status", "shift"), [(204, 0), (206, 1), (206, -1)])
+def test_an_answer_that_does_not_go_on_harms_nothing(status: int, shift: int, place: Place, tmp_path: Path) -> None:
+    place.status, place.shift = status if status == 204 else 200, shift
+    part = tmp_path / "weights-abc.pth.part"
+    part.write_bytes(BODY[:HALF])
+    with pytest.raises(EngineError, match=f": the server says {status} and does not go on at byte {HALF}; download"):
+        fetch(place.entry(), tmp_path, quiet)
+    assert part.read_bytes() == BODY[:HALF]
+
+
+@pytest.mark.parametrize("length", ["9" * 5000, "-5", "many"], ids=["endless", "negative", "no number"])
+def test_a_length_that_is_none_is_not_believed(length: str, place: Place, tmp_path: Path) -> None:
+    place.length = length
+    assert fetch(place.entry(), tmp_path, quiet).read_bytes() == BODY
 
 
 def test_a_server_without_ranges_sends_all_of_it_again(place: Place, tmp_path: Path) -> None:
@@ -173,67 +129,6 @@ def test_a_file_put_there_by_hand_is_checked_used_and_never_removed(place: Place
         fetch(place.entry(), tmp_path, quiet)
     assert path.read_bytes() == b"another file"
     assert place.asked == []
-
-
-@pytest.mark.parametrize(
-    ("status", "location", "reason"),
-    [
-        (404, "", "the server says 404 Not Found"),
-        (503, "", "the server says 503 Service Unavailable"),
-        (302, "http://example.org/a", "it leads to http://example.org/a, which is no https address"),
-        (302, "ftp://127.0.0.1/a", "it leads to ftp://127.0.0.1/a, which is no https address"),
-    ],
-)
-def test_a_refusal_says_where_the_file_may_be_put(
-    status: int, location: str, reason: str, place: Place, tmp_path: Path
-) -> None:
-    place.status, place.location = status, location
-    with pytest.raises(EngineError) as told:
-        fetch(place.entry(), tmp_path, quiet)
-    assert str(told.value) == (
-        f"weights coco_v1 cannot be downloaded from {place.url}: {reason}; "
-        f"download it by other means to {tmp_path}/weights-abc.pth"
-    )
-    assert len(place.asked) == 1
-
-
-def test_a_server_that_is_not_there_is_told(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        port = held.getsockname()[1]
-    entry = replace(zoo.COCO_V1, url=f"http://127.0.0.1:{port}/weights.pth")
-    with pytest.raises(EngineError, match=rf"{port}/weights.pth: Connection refused; download it by other means to"):
-        fetch(entry, tmp_path, quiet)
-
-
-def test_a_server_that_stays_silent_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "_TIMEOUT_S", 1.0)
-    with socket.create_server(("127.0.0.1", 0)) as held:  # the system takes the call, and nobody answers
-        entry = replace(zoo.COCO_V1, url=f"http://127.0.0.1:{held.getsockname()[1]}/weights.pth")
-        with pytest.raises(EngineError, match=r"/weights.pth: no answer for 1 s; download it by other means to"):
-            fetch(entry, tmp_path, quiet)
-
-
-@pytest.mark.parametrize(
-    "url", ["http://example.org/a.pth", "file:///etc/hostname", "ftp://127.0.0.1/a.pth", "http://127.0.0.1.org/a.pth"]
-)
-def test_only_https_is_trusted(url: str, tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match=f"from {url}: it is no https address"):
-        fetch(replace(zoo.COCO_V1, url=url), tmp_path, quiet)
-
-
-def test_offline_means_that_nobody_is_asked(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("POSESTREAM_OFFLINE", "1")
-    with pytest.raises(EngineError, match=r": POSESTREAM_OFFLINE is set; download it by other means to"):
-        fetch(place.entry(), tmp_path, quiet)
-    assert place.asked == []
-    monkeypatch.setenv("POSESTREAM_OFFLINE", "0")
-    assert fetch(place.entry(), tmp_path, quiet).read_bytes() == BODY
-
-
-def test_a_folder_that_cannot_be_made_is_told(place: Place, tmp_path: Path) -> None:
-    (tmp_path / "weights").write_text("a file")
-    with pytest.raises(EngineError, match=r": File exists; download it by other means to"):
-        fetch(place.entry(), tmp_path / "weights", quiet)
 
 
 IN_A_PROCESS = """
