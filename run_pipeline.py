@@ -25,6 +25,7 @@ EXITS = {
     "OutputError": 5,
     "OutputFolderError": 5,
     "EngineError": 6,
+    "AcceleratorError": 6,
     "OpenCVError": 6,
 }
 """By the name of an error's class: the classes themselves lie in files that load heavy libraries."""

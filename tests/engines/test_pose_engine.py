@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +29,8 @@ from engines.pose_engine import PoseEngine, load
 from engines.preprocess import to_input
 from engines.weights import EngineError
 
-CLIPS = Path(__file__).parents[3] / "shared" / "clips"
+ROOT = Path(__file__).parents[2]
+CLIPS = ROOT.parent / "shared" / "clips"
 
 
 @pytest.fixture(scope="module")
@@ -239,6 +242,26 @@ def test_verified_engines_say_how_far_they_are_off(mode: Literal["exact", "fast"
     engine = PoseEngine(EngineSettings(model="lite", device="cpu", backend="openvino", mode=mode, verify=True))
     assert engine.notes[0] == "backend openvino beside eager fp32:"
     assert engine.notes[-1].startswith(f"agrees with the reference; the limit is {limit}")
+
+
+def test_too_little_memory_is_told_with_what_to_do() -> None:
+    code = """
+import resource
+import numpy as np
+from engines.pose_engine import load
+engine = load("lite", backend="eager", device="cpu", imgsz=4096)
+pages = int(open("/proc/self/statm").read().split()[0])
+resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (256 << 20),) * 2)
+try:
+    engine(np.zeros((1, 64, 64, 3), np.uint8))
+except Exception as error:
+    print(f"{type(error).__name__}: {error}")
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, timeout=60)
+    assert done.stdout.splitlines() == [
+        "EngineError: no memory for 1 frames at once: use a smaller --imgsz, or --set infer.batch_max=1"
+    ]
 
 
 def test_a_large_network_runs_from_end_to_end() -> None:
