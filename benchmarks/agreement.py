@@ -15,36 +15,50 @@ from __future__ import annotations
 import argparse
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Iterable, Sequence
-from itertools import islice
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from configs.load import load
-from configs.schema import EngineSettings
+from configs.load import ConfigError, load
+from configs.schema import EngineSettings, Settings
+from engines.errors import EngineError
 from engines.ops.agreement import agreement
 from engines.ops.people import People
 from engines.pose_engine import PoseEngine
-from stream.messages import Frame
+from run_pipeline import EXITS
+from stream.messages import End, Frame, SourceSpec
 from stream.runtime.topology import Pipeline
-from stream.sources import find
+from stream.sources import SourceError, find
 
 SURE = 0.3
+SHARED = ("model", "weights", "backend", "device", "precision", "threads")
+"""Settings of `exact` too; the others are the mode's."""
 
 
-def main() -> None:
-    asked = _arguments()
-    chosen = [f"engine.model={asked.model}", f"engine.weights={asked.weights}"]
-    settings = load(None, [*chosen, "engine.mode=fast", *asked.set]).engine
-    exact = PoseEngine(load(None, [*chosen, *_backends(settings)]).engine)
+def main(arguments: list[str]) -> int:
+    asked = _parse(arguments)
+    try:
+        _measure(asked)
+    except (ConfigError, SourceError, EngineError) as error:
+        for line in str(error).splitlines():
+            print(f"agreement: {line}", file=sys.stderr)
+        return EXITS[type(error).__name__]
+    return 0
+
+
+def _measure(asked: argparse.Namespace) -> None:
+    clips = find(asked.clips)
+    named = {"engine.model": asked.model, "engine.weights": asked.weights}
+    settings = load(None, ["engine.model=lite", "engine.mode=fast", *asked.set], named).engine
+    exact = PoseEngine(EngineSettings(**{name: getattr(settings, name) for name in SHARED}))
     fast = PoseEngine(settings)
     for note in fast.notes:
         print(note)
-    times_s, alike, sure, people = _compare(exact, fast, _frames(asked.clips, asked.every), asked)
-    found = ~np.isnan(alike)
+    times_s, alike, sure, people = _compare(exact, fast, _frames(clips, asked.every), asked)
     exact_s, fast_s = (statistics.median(each) for each in times_s)
     print(
         f"{exact.architecture.name}, torch {torch.__version__}, {torch.get_num_threads()} threads, "
@@ -52,33 +66,41 @@ def main() -> None:
         f"people a frame in exact and in {settings.mode}"
     )
     print(f"exact {1e3 * exact_s:.1f} ms, {settings.mode} {1e3 * fast_s:.1f} ms: {exact_s / fast_s:.2f} times as fast")
+    if not len(alike):
+        raise SourceError(
+            f"nobody to compare: exact found nobody over {asked.height_min:g} pixels tall and at least "
+            f"{asked.score_min:g} sure; give other clips, or lower --height-min or --score-min"
+        )
     print(
-        f"of {len(alike)} people {found.mean():.1%} found; mean OKS {alike[found].mean():.3f}, "
-        f"of keypoints at least {SURE} sure {np.nanmean(sure):.3f}"
+        f"of {len(alike)} people {np.mean(~np.isnan(alike)):.1%} found; mean OKS {_mean(alike)}, "
+        f"of keypoints at least {SURE} sure {_mean(sure)}"
     )
 
 
-def _arguments() -> argparse.Namespace:
+def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clips", nargs="+", help="videos")
-    parser.add_argument("--model", default="lite")
-    parser.add_argument("--weights", default="auto")
-    parser.add_argument("--every", type=int, default=10, help="look at every so manieth frame (default: 10)")
+    parser.add_argument("--model", help="default: lite")
+    parser.add_argument("--weights", help="default: what belongs to the model")
+    parser.add_argument("--every", type=_count, default=10, help="look at every so manieth frame (default: 10)")
     parser.add_argument("--height-min", type=float, default=100.0, help="people at least so tall count, in pixels")
     parser.add_argument("--score-min", type=float, default=0.5, help="people that exact scores so count")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any setting of the mode")
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
-def _backends(settings: EngineSettings) -> list[str]:
-    return [f"engine.{name}={getattr(settings, name)}" for name in ("backend", "device", "precision", "threads")]
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"got {text}, expected a number from 1 on")
+    return int(text)
 
 
-def _frames(clips: Sequence[str], every: int) -> Iterable[NDArray[np.uint8]]:
-    for spec in find(list(clips)):
-        frames = (each for each in Pipeline().source([spec], load(None), lambda: False) if isinstance(each, Frame))
-        for frame in islice(frames, 0, None, every):
-            yield frame.pixels.array
+def _frames(clips: Sequence[SourceSpec], every: int) -> Iterable[NDArray[np.uint8]]:
+    for message in Pipeline().source(clips, Settings(), lambda: False):
+        if isinstance(message, Frame) and message.index % every == 0:
+            yield message.pixels.array
+        elif isinstance(message, End) and message.problem and not message.frames:
+            raise SourceError(message.problem)
 
 
 def _compare(
@@ -97,6 +119,11 @@ def _compare(
     return times_s, np.concatenate(alike), np.concatenate(sure), (float(means[0]), float(means[1]))
 
 
+def _mean(alike: NDArray[np.floating]) -> str:
+    counted = alike[~np.isnan(alike)]
+    return f"{counted.mean():.3f}" if len(counted) else "unknown"
+
+
 def _timed(engine: PoseEngine, frame: NDArray[np.uint8], times_s: list[float]) -> People:
     started_s = time.perf_counter()
     people = engine([frame])[0]
@@ -105,4 +132,4 @@ def _timed(engine: PoseEngine, frame: NDArray[np.uint8], times_s: list[float]) -
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -55,11 +56,9 @@ def presets() -> list[str]:
 
 
 def _find(file: str) -> Path:
-    path = Path(file)
     preset = PRESETS / f"{file}.yaml"
-    if not path.exists() and preset.exists():
-        return preset
-    return path
+    # os.path: to pathlib a name that is too long for the system is an error, to this one it is not there
+    return preset if not os.path.exists(file) and os.path.exists(preset) else Path(file)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -67,7 +66,7 @@ def _read(path: Path) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; give a YAML file or a preset: {', '.join(presets())}") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # ValueError: no UTF-8, or a date that is none
         raise ConfigError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
@@ -94,10 +93,10 @@ def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
     nested: dict[str, Any] = {}
     for key, value in values.items():
         part, dot, name = key.partition(".")
-        if dot:
-            nested.setdefault(part, {})[name] = value
-        else:
+        if not dot:
             nested[part] = value
+        elif isinstance(nested.setdefault(part, {}), dict):  # else the file has a mistake there: that is what is said
+            nested[part][name] = value
     return nested
 
 
@@ -107,7 +106,7 @@ def _assignment(text: str) -> tuple[str, Any]:
         raise ConfigError(f"--set {text}: expected part.key=value, as in track.lost_after_s=2")
     try:
         return key, yaml.safe_load(value)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):
         raise ConfigError(f"--set {text}: {value!r} is not a YAML value") from None
 
 
@@ -121,6 +120,8 @@ def _line(mistake: dict[str, Any], origins: Mapping[str, str]) -> str:
         return f"{origin}: {key} is unknown{_nearest(loc)}"
     if mistake["type"] == "value_error":
         return f"{origin}: {key}: {mistake['ctx']['error']}" if key else f"settings: {mistake['ctx']['error']}"
+    if mistake["type"] == "model_type":
+        return f"{origin}: {key} is {mistake['input']!r}; it should be a mapping, as in  {key}: {{key: value}}"
     said = mistake["msg"].replace("Input should", "it should").replace("String should", "it should")
     return f"{origin}: {key} is {mistake['input']!r}; {said}"
 

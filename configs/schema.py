@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
@@ -39,7 +40,7 @@ class EngineSettings(Section):
 
     model: ModelName = Field("auto", description="Architecture; auto: lite on a CPU, r50 on a GPU.")
     weights: str = Field("auto", description="auto: what belongs to the model; else a published name or a file's path.")
-    device: Annotated[str, Field(pattern=r"^(auto|(cpu|cuda(:\d+)?)(,(cpu|cuda(:\d+)?))*)$")] = Field(
+    device: str = Field(
         "auto",
         description="auto: cuda where there is one, else cpu. Several, as cuda:0,cuda:1: sources are shared out.",
     )
@@ -55,13 +56,28 @@ class EngineSettings(Section):
     proposals: Annotated[int, Field(ge=1, le=1000)] | None = Field(
         None, description="Places a frame that are looked into; null: the mode's own (exact: lite 100, r50 1000)."
     )
-    score_min: Share = Field(0.05, description="People scored below this are dropped before their keypoints.")
+    score_min: Share | None = Field(
+        None,
+        description="People scored below this are dropped before their keypoints; null: in a pipeline track.score_low, "
+        "else the mode's own (exact 0.05, fast 0.3).",
+    )
     people_max: Annotated[int, Field(ge=1, le=100)] | None = Field(
         None,
         description="At most so many people a frame, best first; null: the mode's own (exact: lite 30, r50 100).",
     )
     threads: Annotated[int, Field(ge=0, le=256)] = Field(0, description="CPU threads; 0: one a core.")
     verify: bool = Field(False, description="Compare the backend with eager torch before the first frame, and say so.")
+
+    @field_validator("device")
+    @classmethod
+    def _device_is_one(cls, device: str) -> str:
+        # Two digits at most: torch keeps 8 bits of the number, and cuda:256 would be the first GPU.
+        names = device.split(",")
+        if device != "auto" and not all(re.fullmatch(r"cpu|cuda(:(0|[1-9][0-9]?))?", name) for name in names):
+            raise ValueError(
+                f"{device!r} is no device; it should be auto, cpu, cuda, cuda:0 to cuda:99, or several as cuda:0,cuda:1"
+            )
+        return device
 
 
 class InferSettings(Section):

@@ -102,7 +102,7 @@ def _height_width(text: str) -> tuple[int, int]:
 
 
 def _cuda(text: str) -> str:
-    if not re.fullmatch(r"cuda(:(0|[1-9]\d?))?", text):  # torch takes cuda:256 for cuda:0
+    if not re.fullmatch(r"cuda(:(0|[1-9][0-9]?))?", text):  # torch takes cuda:256 for cuda:0
         raise argparse.ArgumentTypeError(f"got {text}, expected cuda or cuda:N")
     return text
 

@@ -29,6 +29,7 @@ class Cuts:
     """Parts computed in 8 bits, where they were prepared for it: see `engines.quantize`."""
 
 
+_SCORE_MIN: Final = 0.05  # torchvision's own
 _LITE: Final = Cuts(short_px=320, proposals=80, people_max=10, score_min=0.3, int8=("features", "keypoint_head"))
 _LARGE_CPU: Final = Cuts(short_px=320, proposals=100, people_max=20, score_min=0.3, int8=("features", "keypoint_head"))
 _LARGE_GPU: Final = Cuts(short_px=480, proposals=300, people_max=30, score_min=0.3)
@@ -49,7 +50,7 @@ class Work:
 def work(settings: EngineSettings, architecture: Architecture, device_type: str) -> Work:
     """Give what an engine is to do on a "cpu" or a "cuda" device; what the settings name goes before the mode's own."""
     exact = settings.mode == "exact"
-    own = Cuts(architecture.short_px, architecture.proposals, architecture.people_max, score_min=0.0)
+    own = Cuts(architecture.short_px, architecture.proposals, architecture.people_max, _SCORE_MIN)
     cuts = own if exact else _cuts(architecture, device_type)
     short_px = settings.imgsz or cuts.short_px
     proposals = settings.proposals or cuts.proposals
@@ -62,7 +63,8 @@ def work(settings: EngineSettings, architecture: Architecture, device_type: str)
         proposals=proposals,
         proposals_level=level,
     )
-    limits = Limits(max(settings.score_min, cuts.score_min), settings.people_max or cuts.people_max)
+    score_min = cuts.score_min if settings.score_min is None else settings.score_min
+    limits = Limits(score_min, settings.people_max or cuts.people_max)
     return Work(seen, limits, cuts.int8, exact)
 
 

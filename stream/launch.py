@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -28,7 +28,7 @@ class SourceSummary(Struct, frozen=True):
     uri: str
     folder: str
     outputs: list[str]
-    """Files written, by name."""
+    """Files that this run has written, by name."""
     frames: int
     """Frames that reached the outputs."""
     damaged: int
@@ -79,6 +79,8 @@ def launch(
 ) -> tuple[Summary, StageError | None]:
     """Run the pipeline; each source's folder gets its outputs and a run.json.
 
+    A folder in which nothing was written keeps the outputs and the run.json that an older run left there.
+
     Args:
         settings: of the run.
         specs: the sources, with folders.
@@ -88,13 +90,16 @@ def launch(
     Returns:
         The summary and, where a stage failed, its error.
     """
+    before = {spec.name: _outputs(spec) for spec in specs}
     supervisor = Supervisor(settings, specs, PIPELINE)
     failure: StageError | None = None
     try:
         supervisor.run(stops, watch)
     except StageError as error:
         failure = error
-    summary = _summary(settings, specs, supervisor.progress, stops() > 0, failure)
+    progress = supervisor.progress
+    sources = [_source(spec, before[spec.name], progress.ended.get(spec.name)) for spec in specs]
+    summary = _summary(settings, sources, progress, stops() > 0, failure)
     for source in summary.sources:
         if source.outputs:
             _write(Path(source.folder) / "run.json", structs.replace(summary, sources=[source]))
@@ -103,10 +108,9 @@ def launch(
 
 
 def _summary(
-    settings: Settings, specs: Sequence[SourceSpec], progress: Progress, stopped: bool, failure: StageError | None
+    settings: Settings, sources: list[SourceSummary], progress: Progress, stopped: bool, failure: StageError | None
 ) -> Summary:
     seconds = (progress.finished_s or 0) - progress.started_s if progress.started_s else 0.0
-    sources = [_source(spec, progress.ended.get(spec.name)) for spec in specs]
     frames = sum(source.frames for source in sources)
     return Summary(
         schema="run.v1",
@@ -127,19 +131,25 @@ def _summary(
     )
 
 
-def _source(spec: SourceSpec, ended: Ended | None) -> SourceSummary:
-    folder = Path(spec.folder)
+def _source(spec: SourceSpec, before: Mapping[str, tuple[int, int]], ended: Ended | None) -> SourceSummary:
     return SourceSummary(
         source=spec.name,
         uri=spec.uri,
         folder=spec.folder,
-        outputs=[name for name in ("overlay.mp4", "keypoints.jsonl") if (folder / name).exists()],
+        outputs=[name for name, file in _outputs(spec).items() if before.get(name) != file],
         frames=ended.frames_done if ended else 0,
         damaged=ended.end.damaged if ended else 0,
         dropped={},
         complete=bool(ended and not ended.end.stopped and not ended.end.problem),
         problem=ended.end.problem if ended else "",
     )
+
+
+def _outputs(spec: SourceSpec) -> dict[str, tuple[int, int]]:
+    """Give the output files that there are, with what tells one from another that took its name."""
+    paths = [Path(spec.folder) / name for name in ("overlay.mp4", "keypoints.jsonl")]
+    stats = {path.name: path.stat() for path in paths if path.exists()}
+    return {name: (status.st_ino, status.st_mtime_ns) for name, status in stats.items()}
 
 
 def _write(path: Path, summary: Summary) -> None:

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import msgspec
 
-from stream.runtime.worker import Orders
+from stream.runtime.worker import IGNORED, Orders
 
 
 class Host(Protocol):
@@ -39,12 +39,17 @@ class Process:
 
     def __init__(self, orders: Orders, fds: Sequence[int]) -> None:
         """Start it; `fds` are the file descriptors that it inherits."""
-        self._popen = subprocess.Popen(
-            [sys.executable, "-P", "-m", "stream.runtime.worker"],
-            stdin=subprocess.PIPE,
-            pass_fds=tuple(fds),
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        )
+        # It inherits what is blocked here: Ctrl-C reaches the whole terminal, also who is not yet ready to ignore it.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, IGNORED)
+        try:
+            self._popen = subprocess.Popen(
+                [sys.executable, "-P", "-m", "stream.runtime.worker"],
+                stdin=subprocess.PIPE,
+                pass_fds=tuple(fds),
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         assert self._popen.stdin is not None
         self._popen.stdin.write(msgspec.json.encode(orders))
         self._popen.stdin.close()

@@ -19,6 +19,9 @@ from stream.runtime.group import run_group
 from stream.runtime.topology import Factory, GroupSpec
 from stream.runtime.transport import new_context
 
+IGNORED = (signal.SIGINT, signal.SIGTERM)
+"""Ctrl-C reaches the whole terminal; the supervisor decides. A worker is started with these blocked."""
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -40,8 +43,9 @@ def main() -> None:
     """Run the group that standard input describes."""
     orders = msgspec.json.decode(sys.stdin.buffer.read(), type=Orders)
     _die_with(orders.parent)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the supervisor decides
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in IGNORED:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, IGNORED)
     faulthandler.register(signal.SIGUSR1, all_threads=True)  # the supervisor asks where a hung stage hangs
     if "infer" not in orders.group.stages:
         os.nice(19)  # the network's threads wait for each other: one that is kept from its core holds up all

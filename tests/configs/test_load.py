@@ -41,7 +41,8 @@ def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:
     [
         ("- a\n- b\n", "holds a list; expected parts with keys"),
         ("track: [", "line 1: not YAML"),
-        ("track: 7\n", "track is 7"),
+        ("track: 7\n", r"^\S+my\.yaml: track is 7; it should be a mapping, as in  track: {key: value}$"),
+        ("track: {lost_after_s: 2020-13-45}\n", r"^\S+my\.yaml: cannot be read: month must be in 1\.\.12$"),
     ],
 )
 def test_a_file_that_holds_no_settings(tmp_path: Path, text: str, said: str) -> None:
@@ -49,6 +50,23 @@ def test_a_file_that_holds_no_settings(tmp_path: Path, text: str, said: str) -> 
     file.write_text(text)
     with pytest.raises(ConfigError, match=said):
         load(str(file))
+
+
+@pytest.mark.parametrize("text", ["engine: 5\n", "engine: [5]\n"])
+def test_a_part_that_is_no_mapping_is_said_whatever_else_is_set(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "my.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load(str(file), ["engine.mode=fast"], {"engine.backend": "eager", "track.score_low": 7})
+    engine, track = str(caught.value).splitlines()
+    value = text.removeprefix("engine: ").strip()
+    assert engine == f"{file}: engine is {value}; it should be a mapping, as in  engine: {{key: value}}"
+    assert track == "command line: track.score_low is 7; it should be less than or equal to 1"
+
+
+def test_a_name_too_long_for_the_system_is_one_line() -> None:
+    with pytest.raises(ConfigError, match=r"^a{300}: cannot be read: File name too long$"):
+        load("a" * 300)
 
 
 def test_a_missing_file_names_the_presets() -> None:
@@ -60,6 +78,40 @@ def test_a_missing_file_names_the_presets() -> None:
 def test_a_malformed_assignment_says_what_was_expected(text: str) -> None:
     with pytest.raises(ConfigError, match=r"expected part\.key=value"):
         load(None, [text])
+
+
+def test_an_assignment_that_is_no_yaml_is_said() -> None:
+    with pytest.raises(ConfigError, match=r"^--set engine\.weights=2020-13-45: '2020-13-45' is not a YAML value$"):
+        load(None, ["engine.weights=2020-13-45"])
+
+
+@pytest.mark.parametrize(
+    "device",
+    [
+        "cuda:01",
+        "cuda:256",
+        "cuda:99999999999999999999",
+        "cuda:",
+        "cuda:-1",
+        "cuda:\u0661",
+        "cuda:1\n",
+        "gpu",
+        "auto,cpu",
+        "",
+    ],
+)
+def test_a_device_that_cannot_be_is_refused(device: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(None, (), {"engine.device": device})
+    assert str(caught.value) == (
+        f"command line: engine.device: {device!r} is no device; "
+        "it should be auto, cpu, cuda, cuda:0 to cuda:99, or several as cuda:0,cuda:1"
+    )
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:0", "cuda:99", "cuda:0,cuda:10", "cpu,cpu"])
+def test_a_device_that_can_be_is_taken(device: str) -> None:
+    assert load(None, (), {"engine.device": device}).engine.device == device
 
 
 def test_scores_in_the_wrong_order_are_refused() -> None:

@@ -40,5 +40,7 @@ def test_the_limit_of_the_long_side_shrinks_with_the_short_one() -> None:
     assert work(EngineSettings(imgsz=400), R50, "cpu").architecture.long_px == round(1333 / 2)
 
 
-def test_a_low_score_asked_for_does_not_undo_what_fast_cuts() -> None:
-    assert work(EngineSettings(mode="fast", score_min=0.1), LITE, "cpu").limits.score_min == 0.3
+@pytest.mark.parametrize("score_min", [0.0, 0.1])
+def test_a_low_score_that_is_named_holds_in_fast_too(score_min: float) -> None:
+    assert work(EngineSettings(mode="fast"), LITE, "cpu").limits.score_min == 0.3
+    assert work(EngineSettings(mode="fast", score_min=score_min), LITE, "cpu").limits.score_min == score_min
