@@ -17,10 +17,9 @@ import torch
 
 from engines.backends import exported, tensorrt_engine
 from engines.backends.prebuild import child, child_environment, die_with
-from engines.errors import EXIT_ENGINE, EngineError
+from engines.errors import EXIT_ENGINE, EXIT_INTERRUPTED, EngineError
 from engines.weights import ARCHITECTURES, load_model
 
-EXIT_INTERRUPTED = 128 + signal.SIGINT
 _DTYPES = {"fp16": torch.float16, "fp32": torch.float32}
 
 

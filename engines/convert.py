@@ -18,20 +18,22 @@ from pathlib import Path
 from torch import Tensor
 
 from engines import detectron2, state_dict, zoo
-from engines.errors import EXIT_ENGINE, EngineError
+from engines.errors import EXIT_ENGINE, EXIT_INTERRUPTED, EngineError
 from engines.model.architecture import ARCHITECTURES
 
 _MODELS = [entry.model for entry in zoo.ENTRIES.values() if entry.detectron2]
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command line and give its exit code: 0, or 6 and one line that says why it cannot be done."""
+    """Run the command line and give its exit code: 0; 6 and one line that says why it cannot be done; 130 by Ctrl-C."""
     given = _parse(arguments)
     try:
         model = convert(given.checkpoint, given.output, given.architecture)
     except EngineError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_ENGINE
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
     print(f"{given.output}: weights for --model {model}")
     return 0
 
@@ -45,18 +47,20 @@ def convert(source: Path, output: Path, model: str | None = None) -> str:
         model: what it is for; None: it has to be clear from the file.
 
     Raises:
-        EngineError: the file cannot be read, is for another model or is not clear; or the output cannot be written.
+        EngineError: the file cannot be read, is for another model or is not clear, or not all of its numbers are
+            finite; or the output cannot be written.
     """
     theirs = detectron2.read(source)
     try:
         ours = detectron2.converted(theirs)
-    except KeyError as error:
-        raise EngineError(f"weights file {source} is not Detectron2's Keypoint R-CNN: it has no {error}") from None
+    except ValueError as error:
+        raise EngineError(f"weights file {source} is not Detectron2's Keypoint R-CNN: {error}") from None
     model = model or _recognised(source, theirs, ours)
     state_dict.check(source, model, state_dict.shapes(ARCHITECTURES[model]), ours)
     fault = detectron2.differs(theirs, ARCHITECTURES[model])
     if fault:
         raise EngineError(f"weights file {source} is not for model {model}: {fault}")
+    state_dict.check_finite(source, ours, theirs)
     with source.open("rb") as file:
         made_of = hashlib.file_digest(file, "sha256").hexdigest()
     state_dict.write(output, ours, {state_dict.ARCHITECTURE_KEY: model, state_dict.SOURCE_KEY: made_of})
@@ -97,7 +101,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
 
 def _safetensors(text: str) -> Path:
     path = Path(text)
-    if path.suffix != ".safetensors":
+    if not state_dict.is_safetensors(path):
         raise argparse.ArgumentTypeError(f"got {text}, expected a name that ends in .safetensors")
     return path
 

@@ -26,6 +26,7 @@ _EPS: Final = 1e-5
 """What its FrozenBatchNorm2d adds to the variance."""
 _IGNORED: Final = ("pixel_mean", "pixel_std", "proposal_generator.anchor_generator.")
 """Beginnings of names of what is no weight; only some checkpoints have it."""
+_STEM: Final = "backbone.body.conv1.weight"
 _KEYPOINT_HEAD: Final = "roi_heads.keypoint_head."
 _RENAMED: Final[tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]] = (
     (r"^backbone\.bottom_up\.stem\.", "backbone.body."),
@@ -106,35 +107,37 @@ def read(path: Path) -> dict[str, Tensor]:
     Raises:
         EngineError: the file is not there, cannot be read, or holds something else.
     """
-    if path.suffix != ".pkl":
+    if path.suffix.lower() != ".pkl":
         return state_dict.read(path)
+    state_dict.require_file(path)
     try:
         with path.open("rb") as file:
             found = _Unpickler(file, encoding="latin1").load()
-    except FileNotFoundError:
-        raise EngineError(f"no weights file {path}") from None
     except Exception as error:  # whatever a broken pickle makes of itself
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = "".join(letter for letter in str(error) if letter.isprintable()) or type(error).__name__
         raise EngineError(f"weights file {path} cannot be read: {reason}") from error
-    state = found.get("model") if isinstance(found, dict) else None
+    # What a file makes may have something else for its own `get`, or for `items`.
+    state = dict.get(found, "model") if isinstance(found, dict) else None
     if not isinstance(state, dict):
         raise EngineError(f"weights file {path} is no checkpoint of Detectron2's: names and arrays were expected")
-    tensors = {str(name): value.tensor for name, value in state.items() if isinstance(value, _Array)}
-    if len(tensors) < len(state) or any(tensor is None for tensor in tensors.values()):
-        raise EngineError(f"weights file {path} is no checkpoint of Detectron2's: names and arrays were expected")
-    return {name: tensor for name, tensor in tensors.items() if tensor is not None}
+    arrays = dict.items(state)
+    return state_dict.named(path, {name: x.tensor if isinstance(x, _Array) else x for name, x in arrays})
 
 
 def converted(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Give Detectron2's weights as `KeypointRCNN` has them; what has an unknown name keeps it."""
+    """Give Detectron2's weights as `KeypointRCNN` has them; what has an unknown name or shape keeps it.
+
+    Raises:
+        ValueError: a batch norm is not whole, or its convolution is missing or of another size.
+    """
     weights = (name for name in state if not name.startswith(_IGNORED) and not name.endswith("num_batches_tracked"))
     ours = {_name(name): state[name] for name in weights}
     ours = state_dict.fold_batch_norm(ours, _EPS)
-    if "backbone.body.conv1.weight" in ours:
-        ours["backbone.body.conv1.weight"] = ours["backbone.body.conv1.weight"].flip(1)  # BGR to RGB
+    if _STEM in ours and ours[_STEM].dim() == 4:
+        ours[_STEM] = ours[_STEM].flip(1)  # BGR to RGB
     for part in ("weight", "bias"):
         classes, deltas = (f"roi_heads.box_predictor.{layer}.{part}" for layer in ("cls_score", "bbox_pred"))
-        if classes in ours and deltas in ours:
+        if classes in ours and deltas in ours and ours[classes].dim() and ours[deltas].dim():
             ours[classes] = ours[classes].flip(0)  # person, background to background, person
             ours[deltas] = torch.cat((torch.zeros_like(ours[deltas]), ours[deltas]))  # the background's are not used
     return {name: tensor.float().contiguous() for name, tensor in ours.items()}
@@ -144,13 +147,16 @@ def differs(state: Mapping[str, Tensor], architecture: Architecture) -> str:
     """Say in what the pixels that a checkpoint was trained on differ from an architecture's; empty: in nothing told."""
     for name, ours in (("pixel_mean", architecture.mean), ("pixel_std", architecture.std)):
         bgr = torch.tensor(ours).flip(0) * 255
-        if name in state and not torch.allclose(state[name].flatten().float(), bgr, rtol=1e-4):
-            return f"its {name} is {_numbers(state[name])}, not {_numbers(bgr)}"
+        theirs = state[name].flatten().float() if name in state else bgr
+        if theirs.shape != bgr.shape:
+            return f"its {name} has {len(theirs)} numbers, not {len(bgr)}"
+        if not torch.allclose(theirs, bgr, rtol=1e-4):
+            return f"its {name} is {_numbers(theirs)}, not {_numbers(bgr)}"
     return ""
 
 
 def _numbers(values: Tensor) -> str:
-    return ", ".join(f"{value:g}" for value in values.flatten().tolist())
+    return ", ".join(f"{value:g}" for value in values.tolist())
 
 
 def _name(name: str) -> str:

@@ -9,3 +9,5 @@ class EngineError(RuntimeError):
 
 EXIT_ENGINE = 6
 """The exit code of a command that was stopped by an EngineError."""
+EXIT_INTERRUPTED = 130
+"""The exit code of a command that was stopped by Ctrl-C."""

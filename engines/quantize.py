@@ -9,14 +9,16 @@ NNCF looks at what passes through the network when it sees these pictures: a hun
 from __future__ import annotations
 
 import argparse
+import contextlib
 import glob
 import importlib
+import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -26,12 +28,15 @@ from torch import Tensor
 from configs.schema import EngineSettings
 from engines.backends import eager, openvino_models
 from engines.backends.parts import Parts
-from engines.errors import EXIT_ENGINE, EngineError
+from engines.errors import EXIT_ENGINE, EXIT_INTERRUPTED, EngineError
 from engines.model.inference import Finder
 from engines.model.keypoint_rcnn import KeypointRCNN
-from engines.modes import work
+from engines.modes import Work, work
 from engines.preprocess import to_input
 from engines.weights import ARCHITECTURES, load_model
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 _PICTURES_MAX = 300
 _IN_FP32 = r".*kps_score_lowres.*"
@@ -39,7 +44,7 @@ _IN_FP32 = r".*kps_score_lowres.*"
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command line and give its exit code: 0, or 6 and one line that says what is missing."""
+    """Run the command line and give its exit code: 0; 6 and one line that says what is missing; 130 by Ctrl-C."""
     given = _parse(arguments)
     try:
         settings = EngineSettings(model=given.model, weights=given.weights, device="cpu", mode="fast")
@@ -50,18 +55,20 @@ def main(arguments: list[str]) -> int:
     except EngineError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_ENGINE
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
     return 0
 
 
 def quantize(
-    network: KeypointRCNN, settings: EngineSettings, pictures: Sequence[NDArray[np.uint8]], folder: Path
+    network: KeypointRCNN, settings: EngineSettings, pictures: Iterable[NDArray[np.uint8]], folder: Path
 ) -> list[Path]:
     """Write the parts that a mode wants in 8 bits and give their files.
 
     Args:
         network: the network, as its engine has it.
         settings: of that engine: model and mode.
-        pictures: (H, W, 3) uint8 RGB each.
+        pictures: (H, W, 3) uint8 RGB each; gone through once, so they need not all be in memory.
         folder: where the files go; an engine looks into `openvino_models.prepared_folder()`.
 
     Raises:
@@ -70,13 +77,13 @@ def quantize(
     models = openvino_models.converted(network)
     nncf = _import()
     wanted = work(settings, ARCHITECTURES[settings.model], "cpu")
-    seen = _seen(network, settings, pictures)
+    seen = _seen(network, wanted, pictures)
     written = []
     for part, model in zip(openvino_models.PARTS, models, strict=True):
         if part not in wanted.int8:
             continue
         if not seen[part]:
-            raise EngineError(f"{part} cannot be prepared: nobody was found in {len(pictures)} pictures; give others")
+            raise EngineError(f"{part} cannot be prepared: nobody was found in the pictures; give others")
         made = nncf.quantize(
             model,
             nncf.Dataset(seen[part]),
@@ -91,14 +98,15 @@ def quantize(
 
 
 def _seen(
-    network: KeypointRCNN, settings: EngineSettings, pictures: Sequence[NDArray[np.uint8]]
+    network: KeypointRCNN, wanted: Work, pictures: Iterable[NDArray[np.uint8]]
 ) -> dict[str, list[NDArray[np.float32]]]:
-    """Give what each part is given while the network looks for people in the pictures."""
-    seen: dict[str, list[NDArray[np.float32]]] = {name: [] for name in openvino_models.PARTS}
+    """Give what each part that is wanted is given while the network looks for people in the pictures."""
+    seen: dict[str, list[NDArray[np.float32]]] = {name: [] for name in wanted.int8}
 
     def noted(name: str, part: Any) -> Any:
         def run(x: Tensor) -> Any:
-            seen[name].append(np.ascontiguousarray(openvino_models.given(x).numpy()))
+            if name in seen:
+                seen[name].append(np.ascontiguousarray(openvino_models.given(x).numpy()))
             return part(x)
 
         return run
@@ -106,7 +114,6 @@ def _seen(
     cpu = torch.device("cpu")
     parts = eager.build(network, cpu)
     parts = Parts(**{name: noted(name, getattr(parts, name)) for name in openvino_models.PARTS}, device=cpu)
-    wanted = work(settings, ARCHITECTURES[settings.model], "cpu")
     finder = Finder(parts, wanted.architecture, wanted.limits)
     with torch.inference_mode():
         for picture in pictures:
@@ -137,22 +144,39 @@ def _import() -> ModuleType:
         ) from error
 
 
-def _read(patterns: Sequence[str]) -> list[NDArray[np.uint8]]:
-    paths = [path for pattern in patterns for path in sorted(glob.glob(pattern, recursive=True))]
+def _read(patterns: Sequence[str]) -> Iterator[NDArray[np.uint8]]:
+    """Give pictures one after the other; what is none of all that are named is told before the first."""
+    paths = [path for pattern in patterns for path in _paths(pattern)]
     if not paths:
         raise EngineError(f"no picture at {' '.join(patterns)}: name files, as holiday/*.jpg")
-    step = -(-len(paths) // _PICTURES_MAX)
-    return list(_pictures(paths[::step]))
-
-
-def _pictures(paths: Sequence[str]) -> Iterator[NDArray[np.uint8]]:
-    from PIL import Image, UnidentifiedImageError
-
+    paths = paths[:: -(-len(paths) // _PICTURES_MAX)]
     for path in paths:
-        try:
-            yield np.asarray(Image.open(path).convert("RGB"))
-        except (OSError, UnidentifiedImageError) as error:
-            raise EngineError(f"picture {path} cannot be read: {str(error).partition(chr(10))[0]}") from error
+        with _opened(path):
+            pass
+    return map(_decoded, paths)
+
+
+def _paths(pattern: str) -> list[str]:
+    # The name of a file may look like a pattern.
+    return [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern, recursive=True))
+
+
+def _decoded(path: str) -> NDArray[np.uint8]:
+    with _opened(path) as picture:
+        return np.asarray(picture.convert("RGB"))
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[Image]:
+    """Open a picture, of which only the head is read, and say in one line what is wrong with it or its use."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            yield picture
+    except Exception as error:  # whatever a broken picture makes of itself
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise EngineError(f"picture {path} cannot be read: {reason}") from error
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:

@@ -7,14 +7,13 @@ import functools
 import threading
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from engines.backends.openvino_models import PARTS, converted, given, library, prepared
+from engines.backends.openvino_models import PARTS, converted, core, given, prepared
 from engines.backends.parts import Parts, SideBySide
 from engines.model.keypoint_rcnn import Features, KeypointRCNN
 from engines.weights import EngineError
@@ -110,17 +109,17 @@ def compile_parts(
     Raises:
         EngineError: OpenVINO is not installed or cannot run the network.
     """
-    openvino = library()
+    core()  # that it is not there is said in other words than that it cannot run the network
     settings = _settings(streams)
     with _in_one_line():
         features, *heads = [
             (name in int8 and prepared(network, name)) or part
             for name, part in zip(PARTS, converted(network), strict=True)
         ]
-    box_head, keypoint_head = (_compile(openvino, settings, head) for head in heads)
+    box_head, keypoint_head = (_compile(settings, head) for head in heads)
     if not _small(network):
-        return _compile(openvino, settings, features), box_head, keypoint_head
-    return PerShape(functools.partial(_compile, openvino, settings, features)), box_head, keypoint_head
+        return _compile(settings, features), box_head, keypoint_head
+    return PerShape(functools.partial(_compile, settings, features)), box_head, keypoint_head
 
 
 def _settings(streams: int) -> dict[str, Any]:
@@ -133,15 +132,13 @@ def _settings(streams: int) -> dict[str, Any]:
     }
 
 
-def _compile(
-    openvino: ModuleType, settings: dict[str, Any], part: Any, shape: tuple[int, ...] | None = None
-) -> Compiled:
+def _compile(settings: dict[str, Any], part: Any, shape: tuple[int, ...] | None = None) -> Compiled:
     """Compile a part for inputs of one shape, or of any."""
     if shape:
         part = part.clone()
         part.reshape(shape)
     with _in_one_line():
-        return Compiled(openvino.Core().compile_model(part, "CPU", settings))
+        return Compiled(core().compile_model(part, "CPU", settings))
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import hashlib
 import importlib
 import shutil
@@ -60,6 +61,25 @@ def library() -> ModuleType:
         ) from error
 
 
+def core() -> Any:
+    """Give OpenVINO's core, the one of this process.
+
+    Each core changes where the process handles signals, and puts that back when it goes; when cores go in another order
+    than they came, the next signal, as Ctrl-C, ends the process with a segmentation fault (2026.4).
+
+    Raises:
+        EngineError: OpenVINO is not installed.
+    """
+    openvino = library()
+    with _ONE_AT_A_TIME:
+        return _core(openvino)
+
+
+@functools.cache
+def _core(openvino: ModuleType) -> Any:
+    return openvino.Core()
+
+
 def given(x: Tensor) -> Tensor:
     """Lay out what a part is given, (rows, channels, h, w), as its form of OpenVINO wants it: channels last."""
     return x.permute(0, 2, 3, 1)
@@ -97,7 +117,7 @@ def prepared(network: KeypointRCNN, part: str) -> Any | None:
         RuntimeError: it cannot be read.
     """
     path = prepared_file(network, part)
-    return library().Core().read_model(path) if path else None
+    return core().read_model(path) if path else None
 
 
 def converted(network: KeypointRCNN) -> list[Any]:
@@ -111,7 +131,7 @@ def converted(network: KeypointRCNN) -> list[Any]:
     kept = cache_folder.folder() / "openvino" / _key(network)
     if kept.is_dir():
         try:
-            return [openvino.Core().read_model(kept / f"{name}.xml") for name in PARTS]
+            return [core().read_model(kept / f"{name}.xml") for name in PARTS]
         except RuntimeError:
             shutil.rmtree(kept, ignore_errors=True)  # damaged: it is made again
     made = _convert(openvino, network)

@@ -33,7 +33,7 @@ class Points(NamedTuple):
     """(N,) False: a map of this person is not finite, and the rest means nothing."""
 
 
-def keypoints(groups: Sequence[tuple[Tensor, Tensor]], exact: bool = True) -> Points:
+def keypoints(groups: Sequence[tuple[Tensor, Tensor]], exact: bool = True, on_cpu: bool | None = None) -> Points:
     """Give the keypoints of N people, who come in one group or more.
 
     The device is asked once, and again only where a GPU was not sure of a map: a CPU looks into those.
@@ -42,8 +42,9 @@ def keypoints(groups: Sequence[tuple[Tensor, Tensor]], exact: bool = True) -> Po
         groups: of each group (n, K, h, w) heat-map logits; and (n, 4) its people, in pixels of the network's input,
             a tensor of the host. Each group holds somebody, and all are on one device.
         exact: see `peaks`.
+        on_cpu: see `peaks`.
     """
-    found = to_host(torch.cat([_seen(maps, boxes, exact) for maps, boxes in groups]))
+    found = to_host(torch.cat([_seen(maps, boxes, exact, on_cpu) for maps, boxes in groups]))
     people, kinds = (found[..., 4] == _UNSURE).nonzero().unbind(1)
     if len(people):
         each = [heats for maps, _ in groups for heats in maps]
@@ -53,12 +54,12 @@ def keypoints(groups: Sequence[tuple[Tensor, Tensor]], exact: bool = True) -> Po
     return Points(found[..., :2], found[..., 2], found[..., 3], found[:, 0, 4] != _UNSOUND)
 
 
-def _seen(maps: Tensor, boxes: Tensor, exact: bool = True) -> Tensor:
+def _seen(maps: Tensor, boxes: Tensor, exact: bool = True, on_cpu: bool | None = None) -> Tensor:
     """(N, K, 5) x, y, logit and confidence where stretched maps (N, K, h, w) are highest; 1, `_UNSURE` or `_UNSOUND`.
 
     It asks a GPU nothing. What is not finite goes through it like the rest, for no place depends on it.
     """
-    at, logits, sure = peaks(maps, _sides(boxes).ceil(), exact)
+    at, logits, sure = peaks(maps, _sides(boxes).ceil(), exact, on_cpu)
     sound = maps.flatten(1).sum(1, keepdim=True).isfinite()  # NaN and infinity survive a sum
     sure = sure.to(maps.dtype).masked_fill(~sound, _UNSOUND)
     return torch.cat((_described(maps, boxes, at, logits), sure[..., None]), -1)

@@ -56,12 +56,14 @@ class Finder:
     limits: Limits
     exact_peaks: bool = True
     """False: keypoints are looked for around the highest cells of their heat maps alone; see `peaks`."""
+    rounds: int | None = None
+    """Rounds of suppression before it is asked whether they were enough; None: `_ROUNDS`, but a CPU is always asked."""
 
     def find(self, images: Tensor, sizes: Tensor) -> Found:
         """Give the people of pictures (B, 3, H, W), whose sizes (B, 2) without padding are height, width."""
         seen = self.parts.features(images)
         pyramid = Pyramid.of(seen.levels, self.architecture.level_first)
-        rounds = None if images.device.type == "cpu" else _ROUNDS
+        rounds = self.rounds or (None if images.device.type == "cpu" else _ROUNDS)
         image, boxes, scores, settled = self._detect(seen, pyramid, images, sizes, rounds)
         if not settled:
             image, boxes, scores, _ = self._detect(seen, pyramid, images, sizes, None)

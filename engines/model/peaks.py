@@ -31,7 +31,7 @@ class Peaks(NamedTuple):
     """(N, K) False: another pixel may be higher. Always True on a CPU."""
 
 
-def peaks(maps: Tensor, sizes: Tensor, exact: bool = True) -> Peaks:
+def peaks(maps: Tensor, sizes: Tensor, exact: bool = True, on_cpu: bool | None = None) -> Peaks:
     """Give the highest pixels of stretched maps.
 
     A GPU is asked nothing: it looks into the most promising patches, and says where they do not settle a map. On a
@@ -42,11 +42,12 @@ def peaks(maps: Tensor, sizes: Tensor, exact: bool = True) -> Peaks:
         sizes: (N, 2) width and height in pixels that the maps of each person are stretched to; a tensor of the host.
         exact: False: look around the highest cell alone, into the patches of the four pixels around its middle. The
             highest pixel is seldom elsewhere, and this takes a third of the time, or less.
+        on_cpu: whether to do as on a CPU; None: where maps lie on one.
     """
     people, kinds, _, _ = maps.shape
     stretched = Stretched.of(maps, sizes)
     if exact:
-        logits, place, sure = _highest_pixels(stretched)
+        logits, place, sure = _highest_pixels(stretched, maps.device.type == "cpu" if on_cpu is None else on_cpu)
     else:
         logits, place = _first(stretched.look(*stretched.around_highest_cells()), people * kinds)
         sure = torch.ones_like(logits, dtype=torch.bool)
@@ -54,10 +55,9 @@ def peaks(maps: Tensor, sizes: Tensor, exact: bool = True) -> Peaks:
     return Peaks(*(each.unflatten(0, (people, kinds)) for each in (at.to(maps.dtype), logits, sure)))
 
 
-def _highest_pixels(stretched: Stretched) -> tuple[Tensor, Tensor, Tensor]:
+def _highest_pixels(stretched: Stretched, on_cpu: bool) -> tuple[Tensor, Tensor, Tensor]:
     """(N * K,) logits and places of the highest pixels, and whether they are sure."""
     bounds = _bounds_of(stretched)
-    on_cpu = bounds.device.type == "cpu"
     promised, patch = bounds.topk(1 if on_cpu else _PATCHES, sorted=False)  # (N * K, P)
     of = torch.arange(len(bounds), device=bounds.device)[:, None].expand_as(patch)
     looked = stretched.look(of.flatten(), patch.flatten())

@@ -53,7 +53,7 @@ def propose(
     alive = not_smaller(boxes, SIDE_PX_MIN) & (logits > -torch.inf)
     stays, settled = suppress(boxes.flatten(0, 1), alive.flatten(0, 1), IOU_MAX, rounds)
     scores = torch.where(stays.view_as(scores), scores, -1.0).flatten(1)
-    # Stable: among equals the finer level goes first, as it does in torchvision.
+    # Stable: among equals the finer level goes first, as in torchvision, where equals of over 1,000 have no order.
     scores, order = scores.sort(dim=1, descending=True, stable=True)
     order = order[:, : architecture.proposals]
     boxes = boxes.flatten(1, 2).gather(1, order[..., None].expand(-1, -1, 4))

@@ -154,6 +154,27 @@ for thread in threads: thread.join()
     subprocess.run([sys.executable, "-c", code], cwd=REPO, timeout=60, check=True)
 
 
+def test_a_signal_after_openvino_was_used_and_dropped_does_no_harm() -> None:
+    code = """
+import gc, os, signal
+import numpy as np
+from engines.pose_engine import load
+for _ in range(2):
+    engine = load("lite", backend="openvino", device="cpu")
+    engine(np.zeros((1, 64, 64, 3), np.uint8))
+    del engine
+    gc.collect()
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPO, timeout=60, check=False, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr
+
+
 def test_openvino_does_not_report_its_use(by_openvino: Parts) -> None:
     from openvino.tools.ovc import telemetry_utils
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
-import pickle
+import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from detectron2_made import Made, made, pixels, published
@@ -102,6 +103,34 @@ def test_published_weights_are_converted_once_and_then_need_neither_their_file_n
     assert load_model("r50-d2").roi_heads.box_predictor.cls_score.bias.tolist() == [-1.0, 3.0]
 
 
+def opened(path: Path) -> int:
+    """How often this process has a file open."""
+    links = (f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd"))
+    return sum(os.path.exists(link) and os.readlink(link) == str(path) for link in links)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
+def test_who_waits_for_another_s_conversion_takes_what_that_one_made(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    folder = tmp_path / "posestream" / "weights"
+    folder.mkdir(parents=True)
+    entry = replace(zoo.D2_R50_3X, hash_kind="sha256", digest=sha256(checkpoint))
+    (folder / entry.file).symlink_to(checkpoint)
+    ready = folder / "d2_r50_3x-1.safetensors"
+    lock = folder / f"{ready.name}.lock"
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        waiting = threading.Thread(target=weights._published, args=(entry, None))
+        waiting.start()
+        while waiting.is_alive() and opened(lock) < 2:
+            pass
+        state_dict.write(ready, {"weight": torch.ones(3)}, {state_dict.ARCHITECTURE_KEY: entry.model})
+    waiting.join()
+    assert state_dict.read(ready).keys() == {"weight"}
+
+
 def trained(path: Path, std_bgr: tuple[float, ...]) -> Path:
     """Write a whole checkpoint of a training run."""
     model = state(R50_D2) | pixels(MEAN, std_bgr)
@@ -134,82 +163,49 @@ def test_a_checkpoint_of_other_pixels_or_another_size_is_refused_whatever_is_sai
     assert sorted(os.listdir(tmp_path)) == ["other.pkl", "tiny.pkl"]
 
 
-@pytest.mark.parametrize("protocol", [2, 3, 4])
-def test_every_pickle_of_arrays_is_read_as_it_was_written(protocol: int, tmp_path: Path) -> None:
-    whole = made(SMALL).state_dict() | pixels(MEAN, (1.0, 1.0, 1.0))
-    found = read(published(whole, tmp_path / "model.pkl", protocol))
-    assert found.keys() == {name for name in whole if not name.endswith("num_batches_tracked")}
-    assert all(torch.equal(found[name], whole[name]) for name in found)
-
-
-def test_arrays_of_older_numpy_of_other_orders_and_kinds_are_read(tmp_path: Path) -> None:
-    arrays = {
-        "fortran": np.asfortranarray(np.arange(6.0, dtype=np.float32).reshape(2, 3)),
-        "big": np.arange(5, dtype=">f4"),
-        "half": np.arange(5, dtype=np.float16),
-        "one": np.array(7, dtype=np.int64),
-        "none": np.zeros((0, 3), np.float32),
-    }
-    text = pickle.dumps({"model": arrays}, protocol=3)
-    assert b"numpy._core.multiarray" in text
-    (tmp_path / "old.pkl").write_bytes(text.replace(b"numpy._core.multiarray", b"numpy.core.multiarray"))
-    found = read(tmp_path / "old.pkl")
-    for name, array in arrays.items():
-        np.testing.assert_array_equal(found[name].numpy(), array)
-
-
-class _Bomb:
-    def __init__(self, *call: object) -> None:
-        self.call = call
-
-    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
-        return self.call[0], self.call[1:]
-
-
 @pytest.mark.parametrize(
-    ("call", "name"),
+    ("changed", "said"),
     [
-        ((os.system, "touch MARK"), "system"),
-        ((eval, "open('MARK', 'w')"), "eval"),
-        ((subprocess.Popen, ["touch", "MARK"]), "Popen"),
-        ((np.save, "MARK", 1), "save"),
-        ((getattr, "", "join"), "getattr"),
+        (
+            {"backbone.bottom_up.stem.conv1.norm.running_var": torch.ones(65)},
+            "is not Detectron2's Keypoint R-CNN: its backbone.body.bn1 is not of the size of its backbone.body.conv1, ",
+        ),
+        (
+            {"backbone.bottom_up.res2.0.conv1.weight": torch.ones(64)},
+            "is not Detectron2's Keypoint R-CNN: its backbone",
+        ),
+        ({"backbone.bottom_up.extra.running_var": torch.ones(64)}, "it has no backbone.bottom_up.extra.weight$"),
+        ({"roi_heads.box_predictor.cls_score.bias": torch.tensor(1.0)}, "does not fit model r50-d2: .* 1 unexpected"),
+        ({"roi_heads.box_predictor.bbox_pred.weight": torch.tensor(1.0)}, "does not fit model r50-d2: .* 1 unexpected"),
     ],
-    ids=lambda value: value if isinstance(value, str) else "",
+    ids="norm flat lonely scores deltas".split(),
 )
-@pytest.mark.parametrize("protocol", [0, 2, 4])
-def test_a_pickle_that_wants_more_is_refused_and_not_run(
-    call: tuple[object, ...], name: str, protocol: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_weights_of_odd_shapes_are_refused_in_one_line(
+    changed: dict[str, Tensor], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("bomb.pkl").write_bytes(pickle.dumps({"model": {"weight": _Bomb(*call)}}, protocol))
-    with pytest.raises(EngineError, match=rf"bomb.pkl cannot be read: it wants \w+\.{name}, which no weights need$"):
-        read(Path("bomb.pkl"))
-    assert os.listdir() == ["bomb.pkl"]
+    path = tmp_path / "odd.pth"
+    torch.save(made(SMALL).state_dict() | {"odd": torch.ones(1)} | changed, path)
+    assert main([str(path), "-o", str(tmp_path / "out.safetensors"), "--architecture", "r50-d2"]) == 6
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.search(said, line)
+    assert os.listdir(tmp_path) == ["odd.pth"]
 
 
-@pytest.mark.parametrize(
-    "held",
-    [
-        b"",
-        b"not a pickle",
-        pickle.dumps([1, 2]),
-        pickle.dumps({"model": {"weight": 1.0}}),
-        pickle.dumps({"model": [np.zeros(3)]}),
-        pickle.dumps({"model": {"weight": np.array(["text"])}}),
-        pickle.dumps({"model": {"weight": np.array([{}])}}),
-        pickle.dumps({"model": {"weight": np.array([1j])}}),
-        pickle.dumps({"model": {"weight": np.zeros(300)}})[:-900],
-        b"cnumpy\nndarray\n)R.",
-        b"}X\x05\x00\x00\x00model}X\x01\x00\x00\x00wcnumpy\nndarray\n)Rss.",
-    ],
-    ids="empty text list number list2 strings objects complex cut bare unfilled".split(),
-)
-def test_what_is_no_checkpoint_is_refused_in_one_line(held: bytes, tmp_path: Path) -> None:
-    (tmp_path / "odd.pkl").write_bytes(held)
-    with pytest.raises(EngineError, match=r"odd\.pkl (cannot be read: |is no checkpoint of Detectron2's: )") as told:
-        read(tmp_path / "odd.pkl")
-    assert "\n" not in str(told.value)
+def test_a_stem_without_a_norm_and_a_shape_is_refused(tmp_path: Path) -> None:
+    stem = "backbone.bottom_up.stem.conv1."
+    state = {name: tensor for name, tensor in made(SMALL).state_dict().items() if not name.startswith(stem)}
+    torch.save(state | {f"{stem}weight": torch.ones(64)}, tmp_path / "odd.pth")
+    with pytest.raises(EngineError, match=r"of another shape \(backbone\.body\.conv1\.weight \(64,\) not"):
+        convert(tmp_path / "odd.pth", tmp_path / "out.safetensors", "r50-d2")
+
+
+def test_weights_that_went_astray_are_not_converted(tmp_path: Path) -> None:
+    odd = state(R50_D2)
+    odd["backbone.bottom_up.stem.conv1.norm.running_mean"][3] = float("nan")
+    wanted = r"has NaN or infinity in 1 tensors, first in backbone\.bottom_up\.stem\.conv1\.norm\.running_mean: take"
+    with pytest.raises(EngineError, match=wanted):
+        convert(published(odd, tmp_path / "odd.pkl"), tmp_path / "out.safetensors", "r50-d2")
+    assert os.listdir(tmp_path) == ["odd.pkl"]
 
 
 def test_a_missing_file_and_a_missing_norm_are_named(tmp_path: Path) -> None:
@@ -218,7 +214,7 @@ def test_a_missing_file_and_a_missing_norm_are_named(tmp_path: Path) -> None:
     lacking = made(SMALL).state_dict()
     del lacking["backbone.bottom_up.stem.conv1.norm.weight"]
     path = published(lacking, tmp_path / "lacking.pkl")
-    with pytest.raises(EngineError, match=r"it has no 'backbone\.body\.bn1\.weight'$"):
+    with pytest.raises(EngineError, match=r"not Detectron2's Keypoint R-CNN: it has no backbone\.body\.bn1\.weight$"):
         convert(path, tmp_path / "out.safetensors", "r50-d2")
 
 
@@ -240,12 +236,29 @@ def test_the_name_of_the_output_says_what_it_is(capsys: pytest.CaptureFixture[st
     with pytest.raises(SystemExit):
         main(["model.pkl", "-o", "out.pth"])
     assert "got out.pth, expected a name that ends in .safetensors" in capsys.readouterr().err
+    assert main(["nowhere.pkl", "-o", "OUT.SAFETENSORS"]) == 6
 
 
 def test_it_runs_as_a_module() -> None:
     command = [sys.executable, "-m", "engines.convert", "nowhere.pkl", "-o", "out.safetensors"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     assert (done.returncode, done.stderr) == (6, "error: no weights file nowhere.pkl\n")
+
+
+def test_ctrl_c_just_before_the_output_gets_its_name_leaves_nothing(checkpoint: Path, tmp_path: Path) -> None:
+    code = (
+        "import signal, sys\n"
+        "from engines.convert import main\n"
+        "def interrupt(event, about):\n"
+        "    if event == 'os.rename': signal.raise_signal(signal.SIGINT)\n"
+        "sys.addaudithook(interrupt)\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    output = tmp_path / "out.safetensors"
+    command = [sys.executable, "-c", code, str(checkpoint), "-o", str(output), "--architecture", "r50-d2"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+    assert os.listdir(tmp_path) == []
 
 
 def test_what_is_no_weight_is_left_out() -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
 from engines import state_dict
-from engines.detectron2 import converted
+from engines.detectron2 import converted, differs
 from engines.model.architecture import R50, R50_D2, R101, X101, Architecture, ResNet
 from engines.model.backbone import Bottleneck
 from engines.model.keypoint_rcnn import BoxHeadPart, Features, FeaturesPart, KeypointHeadPart, KeypointRCNN
@@ -126,6 +126,12 @@ def test_all_names_and_shapes_of_a_whole_network_are_known(architecture: Archite
         mine = converted(Made(replace(architecture, body=BODIES[architecture.name])).state_dict())
     wanted = state_dict.shapes(architecture)
     assert {name: x.shape for name, x in mine.items()} == {name: x.shape for name, x in wanted.items()}
+
+
+@pytest.mark.parametrize("count", [0, 1, 4, 100_000])
+def test_pixels_that_are_not_of_three_colours_are_told_by_their_number(count: int) -> None:
+    assert differs({"pixel_std": torch.ones(count)}, R50_D2) == f"its pixel_std has {count} numbers, not 3"
+    assert differs({"pixel_std": torch.ones(3)}, R50_D2) == ""
 
 
 @D2

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 
 from engines.model.architecture import LITE, R50, Architecture
-from engines.preprocess import scaled_hw, to_input
+from engines.preprocess import batch_hw, scaled_hw, to_input
 
 CPU = torch.device("cpu")
 
@@ -69,8 +69,15 @@ def test_a_frame_keeps_at_least_one_pixel_along_each_side() -> None:
     assert scaled_hw(1, 1, LITE) == (320, 320)
 
 
-def test_read_only_and_mirrored_frames_are_taken_as_they_look() -> None:
+@pytest.mark.parametrize("writable", [False, True], ids=["read-only", "writable"])
+@pytest.mark.parametrize("step", [1, -1], ids=["as it is", "mirrored"])
+def test_read_only_and_mirrored_frames_are_taken_as_they_look(writable: bool, step: int) -> None:
     frame = noise(40, 60)
-    frame.setflags(write=False)
-    mirrored = to_input([frame[:, ::-1]], LITE, CPU).images
-    assert torch.equal(mirrored, to_input([np.ascontiguousarray(frame[:, ::-1])], LITE, CPU).images)
+    frame.setflags(write=writable)
+    looks = frame[:, ::step].copy()
+    assert torch.equal(to_input([frame[:, ::step]], LITE, CPU).images, to_input([looks], LITE, CPU).images)
+
+
+def test_sides_are_padded_to_multiples_of_32_and_no_further() -> None:
+    assert batch_hw([(96, 31), (1, 33)]) == (96, 64)
+    assert batch_hw([(1, 160), (65, 1)]) == (96, 160)

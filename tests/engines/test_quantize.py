@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
+import signal
+import struct
+import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from matplotlib.cbook import get_sample_data
-from matplotlib.image import imread
+from matplotlib.image import imread, imsave
 from numpy.typing import NDArray
 from torch import nn
 
@@ -22,6 +27,7 @@ from engines.ops.agreement import agreement
 from engines.pose_engine import PoseEngine, load
 from engines.weights import load_model
 
+ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
 
 
@@ -82,28 +88,78 @@ def test_a_part_that_was_prepared_is_used(
 def test_pictures_without_people_are_refused() -> None:
     empty = np.full((90, 160, 3), 128, np.uint8)
     settings = EngineSettings(model="lite", mode="fast")
-    with pytest.raises(quantize.EngineError, match="nobody was found in 1 pictures; give others"):
+    with pytest.raises(quantize.EngineError, match="nobody was found in the pictures; give others"):
         quantize.quantize(load_model("lite"), settings, [empty], openvino_models.prepared_folder())
+
+
+def png_of_400_megapixels() -> bytes:
+    """A head that promises them and a body that holds none."""
+    head = struct.pack(">IIBBBBB", 20_000, 20_000, 8, 2, 0, 0, 0)
+    chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(b"")), (b"IEND", b""))
+    sealed = (struct.pack(">I", len(x)) + kind + x + struct.pack(">I", zlib.crc32(kind + x)) for kind, x in chunks)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(sealed)
 
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("none-*.jpg", "no picture at .*none-.*: name files"), ("text.jpg", "picture .*text.jpg cannot be read: ")],
+    [
+        ("none-*.jpg", r"no picture at .*none-.*: name files"),
+        ("text.jpg", r"picture .*text\.jpg cannot be read: "),
+        ("folder", r"picture .*folder cannot be read: \[Errno 21\] Is a directory"),
+        ("large.png", r"picture .*large\.png cannot be read: Image size \(400000000 pixels\) exceeds limit"),
+    ],
 )
 def test_the_command_says_in_one_line_what_is_wrong_with_its_pictures(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, said: str
 ) -> None:
     (tmp_path / "text.jpg").write_text("no picture")
+    (tmp_path / "large.png").write_bytes(png_of_400_megapixels())
+    (tmp_path / "folder").mkdir()
     assert quantize.main([str(tmp_path / name)]) == 6
     (line,) = capsys.readouterr().err.splitlines()
     assert re.search(said, line)
 
 
+def test_a_picture_whose_name_looks_like_a_pattern_is_taken_as_it_is(tmp_path: Path) -> None:
+    for name in ("h1.png", "h[1].png", "h[2].png"):
+        imsave(tmp_path / name, np.full((2, 3, 3), len(name), np.uint8))
+    wanted = {"h[1].png": [8], "h[1-9].png": [6], "h*.png": [6, 8, 8], "h[[]?].png": [8, 8]}
+    for pattern, found in wanted.items():
+        assert [int(picture.max()) for picture in quantize._read([str(tmp_path / pattern)])] == found
+
+
+def test_what_is_no_picture_is_told_before_the_first_is_decoded(tmp_path: Path) -> None:
+    imsave(tmp_path / "a.png", np.zeros((2, 3, 3), np.uint8))
+    (tmp_path / "b.png").write_text("no picture")
+    with pytest.raises(quantize.EngineError, match=r"^picture .*b\.png cannot be read: "):
+        quantize._read([str(tmp_path / "*.png")])
+
+
+def test_pictures_are_decoded_one_after_the_other_when_they_are_wanted(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        imsave(tmp_path / name, np.zeros((2, 3, 3), np.uint8))
+    pictures = quantize._read([str(tmp_path / "*.png")])
+    assert next(pictures).shape == (2, 3, 3)
+    whole = (tmp_path / "b.png").read_bytes()
+    (tmp_path / "b.png").write_bytes(whole[:-30])
+    with pytest.raises(quantize.EngineError, match=r"^picture .*b\.png cannot be read: "):
+        next(pictures)
+
+
+def test_ctrl_c_ends_the_command_without_a_traceback(tmp_path: Path) -> None:
+    picture = tmp_path / "one.jpg"
+    os.mkfifo(picture)
+    command = [sys.executable, "-m", "engines.quantize", str(picture)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as running:
+        with picture.open("wb"):  # waits until the command opens it too
+            running.send_signal(signal.SIGINT)
+        said = running.communicate()
+    assert (running.returncode, *said) == (130, "", "")
+
+
 def test_the_command_says_that_nncf_is_missing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, portrait: NDArray[np.uint8]
 ) -> None:
-    from matplotlib.image import imsave
-
     imsave(tmp_path / "one.png", portrait)
     monkeypatch.setitem(sys.modules, "nncf", None)
     assert quantize.main([str(tmp_path / "one.png")]) == 6

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import argparse
 import hashlib
 import pickle
 import re
@@ -10,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from engines import weights, zoo
 from engines.weights import ASSETS, EngineError, fold_batch_norm, load_model
 
 LITE_FILE = ASSETS / "lite.safetensors"
@@ -32,7 +34,8 @@ def test_half_precision_weights_are_computed_in_full() -> None:
 @pytest.mark.parametrize("wrapped", [False, True])
 def test_a_torch_file_gives_the_same_network(tmp_path: Path, wrapped: bool) -> None:
     state = load_file(LITE_FILE)
-    torch.save({"model": state, "epoch": 3} if wrapped else state, tmp_path / "lite.pth")
+    args = argparse.Namespace(model="keypointrcnn_resnet50_fpn", lr=0.02, aspect_ratio_group_factor=3, distributed=True)
+    torch.save({"model": state, "epoch": 3, "args": args} if wrapped else state, tmp_path / "lite.pth")
     ours, theirs = load_model("lite").state_dict(), load_model("lite", str(tmp_path / "lite.pth")).state_dict()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
@@ -66,6 +69,54 @@ def test_the_norm_of_a_shortcut_is_folded_into_the_shortcut() -> None:
     }
     folded = fold_batch_norm({"layer1.0.downsample.0.weight": torch.ones(5, 2, 1, 1), **norm}, eps=0.0)
     assert sorted(folded) == ["layer1.0.downsample.0.bias", "layer1.0.downsample.0.weight"]
+
+
+def test_a_batch_norm_that_is_alone_is_named(tmp_path: Path) -> None:
+    odd = load_file(LITE_FILE) | {"backbone.body.bn1.running_var": torch.ones(64)}
+    wanted = r"odd.safetensors does not fit model lite: it has no backbone\.body\.bn1\.weight$"
+    with pytest.raises(EngineError, match=wanted):
+        load_model("lite", saved(tmp_path / "odd.safetensors", odd))
+
+
+def test_to_the_variances_of_coco_v1_nothing_is_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are as small as what is added to those of all other files."""
+    state = load_file(LITE_FILE)
+    del state["rpn.head.conv.0.0.bias"]
+    for part, value in {"weight": 1.0, "bias": 0.0, "running_mean": 0.0, "running_var": 3e-5}.items():
+        state[f"rpn.head.bn.0.0.{part}"] = torch.full((64,), value)
+    path = saved(tmp_path / "norm.safetensors", state)
+    bare = state["rpn.head.conv.0.0.weight"].float()
+    torch.testing.assert_close(load_model("lite", path).rpn.head.conv[0][0].weight, bare / (3e-5 + 1e-5) ** 0.5)
+    digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    monkeypatch.setitem(weights._EPS_OF_FILE, digest, weights._EPS_OF_FILE[zoo.COCO_V1.digest])
+    torch.testing.assert_close(load_model("lite", path).rpn.head.conv[0][0].weight, bare / 3e-5**0.5)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_weights_that_went_astray_are_counted_and_the_first_is_named(value: float, tmp_path: Path) -> None:
+    state = load_file(LITE_FILE)
+    names = ["backbone.fpn.layer_blocks.1.0.weight", "rpn.head.cls_logits.bias"]
+    for name in names:
+        state[name].flatten()[-1] = value
+    wanted = rf"odd.safetensors has NaN or infinity in 2 tensors, first in {names[0]}: take a checkpoint from before"
+    with pytest.raises(EngineError, match=wanted):
+        load_model("lite", saved(tmp_path / "odd.safetensors", state))
+
+
+def test_weights_that_are_large_and_finite_are_loaded(tmp_path: Path) -> None:
+    state = load_file(LITE_FILE) | {"roi_heads.box_head.fc7.bias": torch.full((256,), 3e38)}  # their sum is not finite
+    network = load_model("lite", saved(tmp_path / "large.safetensors", state))
+    assert network.roi_heads.box_head.fc7.bias.max() == torch.tensor(3e38)
+
+
+@pytest.mark.parametrize(("name", "value"), [("running_var", -1.0), ("weight", 1e300)])
+def test_numbers_that_are_finite_only_in_the_file_are_found(name: str, value: float, tmp_path: Path) -> None:
+    state = load_file(LITE_FILE)
+    del state["rpn.head.conv.0.0.bias"]
+    for part in ("weight", "bias", "running_mean", "running_var"):
+        state[f"rpn.head.bn.0.0.{part}"] = torch.full((64,), value if part == name else 1.0, dtype=torch.float64)
+    with pytest.raises(EngineError, match=r"has NaN or infinity in 2 tensors, first in rpn\.head\.conv\.0\.0\.weight"):
+        load_model("lite", saved(tmp_path / "odd.safetensors", state))
 
 
 def test_weights_of_another_network_are_told_by_their_names(tmp_path: Path) -> None:
@@ -151,6 +202,12 @@ def test_weights_that_say_what_they_are_for_are_loaded_for_that_only(tmp_path: P
         load_model("r50-d2", marked(tmp_path / "r50.safetensors", "r50"))
 
 
+def test_weights_for_a_model_that_there_is_not_are_refused_in_one_line(tmp_path: Path) -> None:
+    path = marked(tmp_path / "new.safetensors", "r152\n" + "a" * 100)
+    with pytest.raises(EngineError, match=r"is for model 'r152\\na{35}', which is not among those there are$"):
+        load_model("lite", path)
+
+
 @pytest.mark.parametrize("model", ["r50-d2", "r101", "x101"])
 def test_weights_that_do_not_say_what_they_are_for_are_not_taken_for_detectron2_s(model: str, tmp_path: Path) -> None:
     path = saved(tmp_path / "bare.safetensors", load_file(LITE_FILE))
@@ -169,6 +226,14 @@ def test_weights_that_do_not_say_what_they_are_for_are_not_taken_for_detectron2_
             "coco_legasy",
             r"no weights file coco_legasy \(did you mean coco_legacy\?\); published for model r50: ",
         ),
+        ("r50", "COCO_V1", r"no weights file COCO_V1 \(did you mean coco_v1\?\); published for model r50: "),
+        (
+            "r50",
+            "",
+            "no name of weights: give auto or a .safetensors or .pth file; published for model r50: coco_v1, c",
+        ),
+        ("lite", "a" * 300, "weights file a{300} cannot be read: File name too long$"),
+        ("lite", str(ASSETS), f"weights file {ASSETS} is a folder: name a file in it$"),
         ("r50x", "auto", r"no model r50x \(did you mean r50\?\): there are lite, r50, r50-d2, r101, x101$"),
     ],
 )

@@ -17,6 +17,8 @@ class Case:
     people_max: int = 100
     short_px: int = 800
     long_px: int = 1333
+    growth: float = 0.0
+    """Sides of people's boxes are e**growth times as long as the weights of this seed alone would have them."""
 
 
 CASES = (
@@ -30,3 +32,11 @@ CASES = (
     # Not wider: where padding makes a picture over 1.41 times as high, torchvision cuts boxes out at half the scale.
     Case("wide strip", ((120, 900),), seed=4, short_px=320, long_px=560),
 )
+
+GROWN = (
+    Case(
+        "people of a pixel", ((100, 150),), seed=4, score_min=0.02, people_max=25, short_px=128, long_px=224, growth=-4
+    ),
+    Case("people of a picture", ((100, 200),), seed=2, score_min=0.02, short_px=480, long_px=960, growth=0.7),
+)
+"""Cases of people far smaller than anchors are, and so large that they come from the coarsest level."""

@@ -3,7 +3,7 @@
     pip install torch===2.13.0 torchvision==0.28.0       # torch's CUDA build: torchvision has none for the CPU one
     python tests/golden/make.py
 
-Writes r50.npz beside this file: for each case of `CASES` the detections of each of its pictures; and
+Writes r50.npz beside this file: for each case of `CASES` and `GROWN` the detections of each of its pictures; and
 r50_shapes.txt, the names and shapes of torchvision's weights.
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from cases import CASES, Case
+from cases import CASES, GROWN, Case
 from seeded import picture, weights
 
 HERE = Path(__file__).parent
@@ -23,7 +23,7 @@ def main() -> None:
     import torchvision
 
     golden: dict[str, np.ndarray] = {"torchvision": np.array(torchvision.__version__)}
-    for case in CASES:
+    for case in (*CASES, *GROWN):
         for at, found in enumerate(_run(case)):
             for key, values in found.items():
                 golden[f"{case.name}/{at}/{key}"] = values
@@ -48,7 +48,8 @@ def _run(case: Case) -> list[dict[str, np.ndarray]]:
     (HERE / "r50_shapes.txt").write_text(
         "".join(f"{name} {' '.join(map(str, shape))}\n" for name, shape in shapes.items())
     )
-    model.load_state_dict({name: torch.from_numpy(values) for name, values in weights(shapes, case.seed).items()})
+    made = weights(shapes, case.seed, case.growth)
+    model.load_state_dict({name: torch.from_numpy(values) for name, values in made.items()})
     pictures = [
         torch.from_numpy(picture(h, w, case.seed + at)).permute(2, 0, 1) / 255 for at, (h, w) in enumerate(case.sizes)
     ]

@@ -25,7 +25,7 @@ from engines.weights import load_model
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 sys.path.insert(0, str(GOLDEN))
-from cases import CASES, Case  # noqa: E402
+from cases import CASES, GROWN, Case  # noqa: E402
 from seeded import picture, weights  # noqa: E402
 
 pytestmark = [
@@ -125,12 +125,12 @@ def test_a_person_whose_maps_are_not_finite_is_dropped(
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [*CASES, *GROWN], ids=lambda case: case.name)
 def test_r50_gives_torchvision_s_results(case: Case, tmp_path: Path) -> None:
     golden = np.load(GOLDEN / "r50.npz")
     lines = (GOLDEN / "r50_shapes.txt").read_text().splitlines()
     shapes = {name: tuple(map(int, sides)) for name, *sides in (line.split() for line in lines)}
-    save_file(weights(shapes, case.seed), tmp_path / "r50.safetensors")
+    save_file(weights(shapes, case.seed, case.growth), tmp_path / "r50.safetensors")
     parts = eager.build(load_model("r50", str(tmp_path / "r50.safetensors")), DEVICE)
     architecture = replace(R50, short_px=case.short_px, long_px=case.long_px)
     frames = [picture(height, width, case.seed + at) for at, (height, width) in enumerate(case.sizes)]
@@ -146,4 +146,6 @@ def test_r50_gives_torchvision_s_results(case: Case, tmp_path: Path) -> None:
         np.testing.assert_allclose(found.logits[mine].numpy(), wanted["logits"], atol=1e-3, rtol=1e-3)
         off = np.abs(found.keypoints[mine].numpy() * scale - wanted["keypoints"]).max(-1)
         # A keypoint may lie elsewhere only where two places of its map are as good as each other.
-        assert (off > 1e-2).sum() <= 0.01 * off.size, f"{(off > 1e-2).sum()} of {off.size} keypoints are off"
+        elsewhere = off > 1e-2
+        assert elsewhere.sum() <= 0.01 * off.size, f"{elsewhere.sum()} of {off.size} keypoints are off"
+        assert (elsewhere.sum(1) <= 2).all(), f"of one person {elsewhere.sum(1).max()} keypoints are off"

@@ -100,6 +100,22 @@ def test_of_equal_pixels_the_first_in_reading_order_is_taken() -> None:
     assert xy.tolist() == [[[10.5, 20.5]] * 17]
 
 
+def test_of_equal_pixels_of_several_patches_the_first_is_taken_though_others_promise_more() -> None:
+    maps = torch.zeros(1, 17, 56, 56)
+    maps[..., 30, 30] = -1.0  # a pixel a cell: all others are 0, but between cells beside this one more is possible
+    xy, logits, _ = keypoints(maps, torch.tensor([[0.0, 0.0, 56.0, 56.0]]))
+    assert xy.tolist() == [[[0.5, 0.5]] * 17]
+    assert (logits == 0).all()
+
+
+def test_between_four_equal_cells_a_map_can_be_higher_than_on_top_of_a_higher_one() -> None:
+    maps = torch.zeros(1, 17, 56, 56)
+    maps[..., 10:12, 10:12], maps[..., 40, 40] = 1.0, 1.407
+    xy, logits, _ = keypoints(maps, torch.tensor([[0.0, 0.0, 532.0, 532.0]]))
+    assert xy.tolist() == [[[104.5, 104.5]] * 17]
+    torch.testing.assert_close(logits, torch.full((1, 17), 1.41016), rtol=0, atol=1e-5)
+
+
 def test_points_move_with_their_box() -> None:
     torch.manual_seed(0)
     maps, box = bumps(1, 20.0), torch.tensor([[0.0, 0.0, 120.0, 240.0]])
@@ -114,10 +130,24 @@ def test_confidence_is_the_share_of_the_softmax_within_two_cells() -> None:
     maps[0, :, 30, 40] = 9.0
     maps[0, 3, 30, 40] = 0.0
     maps[0, 3, 0, 55] = 9.0  # in a corner only nine cells are near
+    maps[0, 4, 30, 40], maps[0, 4, 55, 0] = 0.0, 9.0
     _, _, confidence = keypoints(maps, torch.tensor([[0.0, 0.0, 56.0, 56.0]]))
     shares = maps[0].flatten(1).softmax(1).view(17, 56, 56)
     torch.testing.assert_close(confidence[0, 0], shares[0, 28:33, 38:43].sum())
     torch.testing.assert_close(confidence[0, 3], shares[3, 0:3, 53:56].sum())
+    torch.testing.assert_close(confidence[0, 4], shares[4, 53:56, 0:3].sum())
+
+
+@pytest.mark.parametrize("side_px", [8, 448])
+def test_where_a_pixel_is_wider_than_a_cell_all_its_cells_count_and_two_around_them(side_px: int) -> None:
+    torch.manual_seed(0)
+    maps = torch.randn(1, 17, 56, 56)
+    xy, _, confidence = keypoints(maps, torch.tensor([[0.0, 0.0, side_px, side_px]]))
+    shares = maps[0].flatten(1).softmax(1).view(17, 56, 56)
+    for at, heat, mine in zip(xy[0].tolist(), shares, confidence[0], strict=True):
+        first = [max(0, int((side - 0.5) * 56 / side_px) - 2) for side in at]
+        end = [math.ceil((side + 0.5) * 56 / side_px) + 2 for side in at]
+        torch.testing.assert_close(mine, heat[first[1] : end[1], first[0] : end[0]].sum())
 
 
 def test_confidence_rises_as_a_peak_sharpens_and_stays_within_0_and_1() -> None:
@@ -141,6 +171,43 @@ def test_no_pixel_passes_the_bound_of_its_patch_and_some_come_near(seed: int) ->
     slack = _bounds(pad(maps, (2, 2, 2, 2), mode="replicate"))[0].flatten(1) - highest
     assert slack.min() > -1e-5
     assert slack.min() < 0.05
+
+
+def of_all_sizes() -> tuple[Tensor, Tensor]:
+    """Boxes of five people, and the sizes that their maps are stretched to."""
+    boxes = people(5)
+    boxes[2, 2:] = boxes[2, :2] + torch.tensor([2.6, 3.0])  # most patches have no pixel
+    return boxes, (boxes[:, 2:] - boxes[:, :2]).clamp(min=1).ceil()
+
+
+@pytest.mark.parametrize("kind", ["noise", "white noise", "narrow"])
+def test_what_a_gpu_is_sure_of_is_highest_and_it_is_sure_where_it_can_be(kind: str) -> None:
+    torch.manual_seed(1)
+    noise = interpolate(torch.randn(5, 17, 28, 28), scale_factor=2.0, mode="bilinear")
+    maps = {"noise": noise, "white noise": torch.randn(5, 17, 56, 56), "narrow": bumps(5, 6.0)}[kind]
+    boxes, sizes = of_all_sizes()
+    at, logits, sure = peaks(maps, sizes, on_cpu=False)
+    slow_xy, slow_logits = slow_keypoints(maps, boxes)
+    sides = (boxes[:, 2:] - boxes[:, :2]).clamp(min=1)
+    xy = (at + 0.5) * (sides / sizes)[:, None] + boxes[:, None, :2]
+    torch.testing.assert_close(logits[sure], slow_logits[sure], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(xy[sure], slow_xy[sure], rtol=0, atol=1e-3)
+    assert sure[[0, 2]].all()  # they have fewer patches with pixels than are looked into
+    assert sure.all() == (kind == "narrow")
+
+
+def test_where_a_gpu_is_not_sure_a_cpu_looks_into_that_map_of_that_person() -> None:
+    torch.manual_seed(0)
+    steps = torch.randn(5, 17, 56, 56).round().clamp(max=1)  # the highest pixel is one of many that are nearly as high
+    steps[:, ::3] = bumps(5, 6.0)[:, ::3]
+    boxes, sizes = of_all_sizes()
+    wanted, alone = peaks(steps, sizes), peaks(steps, sizes, on_cpu=False)
+    off = (alone.at != wanted.at).any(-1)
+    assert off.any(1).sum() > 1
+    assert not (off & alone.sure).any()
+    groups = [(steps[:2], boxes[:2]), (steps[2:], boxes[2:])]
+    for mine, other in zip(heatmap.keypoints(groups, on_cpu=False), heatmap.keypoints(groups), strict=True):
+        assert torch.equal(mine, other)
 
 
 def test_groups_are_joined_in_order_whether_their_peaks_are_sure_or_not() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -65,6 +66,34 @@ def test_the_best_of_each_level_compete_after_suppression(seed: int, wanted: int
 
 def test_anchors_are_rounded_around_their_cell() -> None:
     assert base_anchors([32])[0].tolist() == [[-23, -11, 23, 11], [-16, -16, 16, 16], [-11, -23, 11, 23]]
+
+
+def test_too_few_rounds_are_admitted() -> None:
+    sizes = torch.tensor([[90.0, 130.0], [70.0, 160.0]])
+    assert not propose(said(0), IMAGE_HW, sizes, SMALL, rounds=1).settled
+
+
+@pytest.mark.parametrize(("width_px", "kept"), [(0.0009, False), (0.0011, True)])
+def test_a_proposal_is_at_least_a_thousandth_of_a_pixel_wide(width_px: float, kept: bool) -> None:
+    seen = said(0, batch=1)
+    seen.objectness[0][0, 1, 5, 10] = 50.0
+    seen.deltas[0][0, 4:8, 5, 10] = torch.tensor([0.0, 0.0, math.log(width_px / 32), 0.0])
+    proposals = propose(seen, IMAGE_HW, torch.tensor([[90.0, 130.0]]), SMALL, rounds=None)
+    best = proposals.boxes[0, 0]
+    assert bool(best[2] - best[0] < 0.01) == kept
+
+
+def test_among_equals_finer_levels_go_first() -> None:
+    seen = said(0, batch=1)
+    for level, px in enumerate(SMALL.anchor_px):
+        seen.objectness[level].fill_(0.0)
+        seen.deltas[level][:, 0::4] = seen.deltas[level][:, 1::4] = 20 / px  # inwards, so that no box is cut
+        seen.deltas[level][:, 2::4] = seen.deltas[level][:, 3::4] = math.log(2**level / px)
+    proposals = propose(seen, IMAGE_HW, torch.full((1, 2), 999.0), replace(SMALL, proposals=500), rounds=None)
+    sides = (proposals.boxes[0, :, 2:] - proposals.boxes[0, :, :2])[proposals.alive[0]]
+    levels = (sides.prod(1).log2() / 2).round().tolist()
+    assert set(levels) == {0, 1, 2, 3}
+    assert levels == sorted(levels)
 
 
 def with_nan(x: Tensor) -> Tensor:

@@ -40,6 +40,12 @@ def test_the_same_boxes_stay_as_when_taken_one_by_one(seed: int, iou_max: float)
         assert mine.tolist() == slow_suppress(group.tolist(), there.tolist(), iou_max)
 
 
+def test_boxes_that_overlap_by_just_the_limit_both_stay() -> None:
+    boxes = torch.tensor([[[0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 10.0, 5.0]]])
+    stays, _ = suppress(boxes, torch.ones(1, 2, dtype=torch.bool), 0.5)
+    assert stays.all()
+
+
 def chain(count: int) -> torch.Tensor:
     """Each box overlaps only its neighbours, so whether it stays depends on all before it."""
     x = torch.arange(count) * 4.0

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from engines.backends import eager
+from engines.model.architecture import LITE
+from engines.model.inference import Finder
+from engines.model.keypoint_rcnn import KeypointRCNN
+from engines.model.roi import Limits
+
+SIZES = torch.tensor([[64.0, 90.0], [60.0, 96.0]])
+EVERYBODY = Limits(score_min=0.0, people_max=10)
+
+
+@pytest.fixture(scope="module")
+def finder() -> Finder:
+    torch.manual_seed(0)
+    network = KeypointRCNN(LITE).eval().requires_grad_(False)
+    return Finder(eager.build(network, torch.device("cpu")), LITE, EVERYBODY)
+
+
+def test_people_are_looked_for_again_where_the_rounds_of_suppression_were_not_enough(finder: Finder) -> None:
+    judged = []
+
+    def box_head(cut_outs: Tensor) -> tuple[Tensor, Tensor]:
+        judged.append(len(cut_outs))
+        return finder.parts.box_head(cut_outs)
+
+    images = torch.randn(2, 3, 64, 96)
+    wanted = finder.find(images, SIZES)
+    found = replace(finder, parts=replace(finder.parts, box_head=box_head), rounds=1).find(images, SIZES)
+    assert len(judged) == 2
+    assert len(wanted.scores) == 20
+    assert torch.equal(found.boxes, wanted.boxes)
+    assert torch.equal(found.keypoints, wanted.keypoints)
