@@ -48,8 +48,8 @@ def main() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, IGNORED)
     faulthandler.register(signal.SIGUSR1, all_threads=True)  # the supervisor asks where a hung stage hangs
     if "infer" not in orders.group.stages:
-        # The network's threads wait for each other: one that is kept from its core holds up all. Not further down: beside
-        # other programs that keep all cores busy these stages would hardly run at all.
+        # The network's threads wait for each other: one that is kept from its core holds up all. Not further down:
+        # beside other programs that keep all cores busy these stages would hardly run at all.
         os.nice(10)
     keep_freed_memory()
     settings = Settings.model_validate_json(orders.settings)
