@@ -5,6 +5,7 @@ Letters: N people, K = 17 keypoints, h = w = 56 cells.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -76,20 +77,33 @@ def _described(maps: Tensor, boxes: Tensor, at: Tensor, logits: Tensor) -> Tenso
     cells = torch.tensor([maps.shape[3], maps.shape[2]])
     # Where a pixel is wider than a cell, all of it is the place, not just its middle.
     wider = (cells / pixels - 1).clamp(min=0) / 2
+    reach = [2 * _WINDOW + 1 + math.ceil(2 * most) for most in wider.amax(0).tolist()]
     known = torch.stack((sides / pixels, cells / pixels, boxes[:, :2], wider))[:, :, None]  # (4, N, 1, 2)
     to_xy, to_cell, origin, wider = to_device(known, maps.device)
     at = at + 0.5
     middle = at * to_cell
-    confidence = _share_within(maps, (middle - wider).floor() - _WINDOW, (middle + wider).floor() + _WINDOW)
+    first, last = (middle - wider).floor() - _WINDOW, (middle + wider).floor() + _WINDOW
+    confidence = _share_within(maps, first, last, reach)
     return torch.cat((at * to_xy + origin, logits[..., None], confidence[..., None]), -1)
 
 
-def _share_within(maps: Tensor, first: Tensor, last: Tensor) -> Tensor:
-    """(N, K) share of the softmax of maps (N, K, h, w) from cell first through cell last (N, K, 2: x, y)."""
-    shares = maps.flatten(2).softmax(2).view_as(maps)
-    within = []
-    for axis, count in enumerate((maps.shape[3], maps.shape[2])):
-        cells = torch.arange(count, device=maps.device, dtype=maps.dtype)
-        within.append(((cells >= first[..., axis, None]) & (cells <= last[..., axis, None])).to(maps.dtype))
-    columns, rows = within  # (N, K, w), (N, K, h)
-    return ((rows[..., None, :] @ shares)[..., 0, :] * columns).sum(2).clamp(max=1)
+def _share_within(maps: Tensor, first: Tensor, last: Tensor, reach: Sequence[int]) -> Tensor:
+    """(N, K) share of the softmax of maps (N, K, h, w) from cell first through cell last (N, K, 2: x, y).
+
+    Along x and y there are at most `reach` cells from first through last.
+    """
+    _, _, h, w = maps.shape
+    shares = maps.flatten(2).softmax(2)
+    (x, in_x), (y, in_y) = (
+        _cells(first[..., axis, None], last[..., axis, None], reach[axis], count) for axis, count in enumerate((w, h))
+    )
+    which = (y * w)[..., :, None] + x[..., None, :]
+    inside = in_y[..., :, None] & in_x[..., None, :]
+    return (shares.gather(2, which.flatten(2)) * inside.flatten(2)).sum(2).clamp(max=1)
+
+
+def _cells(first: Tensor, last: Tensor, reach: int, count: int) -> tuple[Tensor, Tensor]:
+    """(N, K, reach) numbers of cells from first (N, K, 1) on, and which of them are among `count` and not past last."""
+    cells = first.long() + torch.arange(reach, device=first.device)
+    there = cells.clamp(0, count - 1)
+    return there, (cells == there) & (cells <= last)

@@ -207,7 +207,7 @@ def test_where_a_gpu_is_not_sure_a_cpu_looks_into_that_map_of_that_person() -> N
     assert not (off & alone.sure).any()
     groups = [(steps[:2], boxes[:2]), (steps[2:], boxes[2:])]
     for mine, other in zip(heatmap.keypoints(groups, on_cpu=False), heatmap.keypoints(groups), strict=True):
-        assert torch.equal(mine, other)
+        torch.testing.assert_close(mine, other, rtol=0, atol=1e-6)  # of the confidence the last digit may differ
 
 
 def test_groups_are_joined_in_order_whether_their_peaks_are_sure_or_not() -> None:
