@@ -126,7 +126,13 @@ def _quickest(ladder: tuple[str, ...], task: Task, memory: Path) -> Chosen:
     notes: list[str] = []
     built: list[Chosen] = []
     while ladder:
-        chosen = _first(ladder, task)
+        try:
+            chosen = _first(ladder, task)
+        except EngineError as error:
+            if not built:
+                raise
+            notes.append(str(error))
+            break
         notes += chosen.notes
         built.append(chosen)
         ladder = ladder[ladder.index(chosen.backend) + 1 :]
