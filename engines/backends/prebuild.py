@@ -48,13 +48,11 @@ class Prebuild:
             self._log.parent.mkdir(parents=True, exist_ok=True)
             with self._log.open("ab") as log:
                 self._builder = self._start(image_hw, log.fileno())
+            weakref.finalize(self, _end, self._builder)
             # The stages of this run need the cores more.
             os.setpriority(os.PRIO_PROCESS, self._builder.pid, _LOWEST_PRIORITY)
         except OSError:
             return  # a full disk, no memory, or it has ended already: this run needs neither it nor its log
-        finally:
-            if self._builder:
-                weakref.finalize(self, _end, self._builder)
 
     def now(self, image_hw: tuple[int, int]) -> None:
         """Build for pictures of this size and wait for it. What the builder says is shown on stderr.

@@ -29,11 +29,12 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / f"posestream-{os.getuid()}"
 
 
-def test_it_is_where_the_standard_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/me")
-    for given, folder in {"/data": "/data", "": "/home/me/.cache", "relative": "/home/me/.cache"}.items():
+def test_it_is_where_the_standard_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, home = tmp_path / "data", tmp_path / "home"
+    monkeypatch.setenv("HOME", str(home))
+    for given, folder in {str(data): data, "": home / ".cache", "relative": home / ".cache"}.items():
         monkeypatch.setenv("XDG_CACHE_HOME", given)
-        assert cache_folder.folder() == Path(folder) / "posestream"
+        assert cache_folder.folder() == folder / "posestream"
 
 
 def test_who_has_no_home_gets_a_folder_of_his_own(place: Path) -> None:

@@ -6,12 +6,11 @@ import hashlib
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from weights_server import BODY, HALF, Place, quiet, serving
+from weights_server import BODY, HALF, Place, quiet
 
 from engines import download
 from engines.download import fetch
@@ -19,16 +18,7 @@ from engines.errors import EngineError
 
 ROOT = Path(__file__).parents[2]
 
-
-@pytest.fixture(autouse=True)
-def _online(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("POSESTREAM_OFFLINE")  # no other test may ask a network for anything
-
-
-@pytest.fixture
-def place() -> Iterator[Place]:
-    with serving() as place:
-        yield place
+pytestmark = pytest.mark.usefixtures("online")
 
 
 def parts(folder: Path) -> list[str]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import socket
 import traceback
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from weights_server import BODY, Place, quiet, serving
+from weights_server import BODY, Place, quiet
 
 from engines import download, zoo
 from engines.download import fetch
@@ -17,16 +16,7 @@ from engines.errors import EngineError
 
 MALFORMED = "the address of a proxy, or what the server says, is malformed"
 
-
-@pytest.fixture(autouse=True)
-def _online(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("POSESTREAM_OFFLINE")  # no other test may ask a network for anything
-
-
-@pytest.fixture
-def place() -> Iterator[Place]:
-    with serving() as place:
-        yield place
+pytestmark = pytest.mark.usefixtures("online")
 
 
 @pytest.mark.parametrize(

@@ -94,14 +94,22 @@ def test_rows_of_any_type_and_layout_become_those_of_the_memory(recorder: Record
     assert not seen[0][3].any()
 
 
-def test_the_sizes_used_last_are_kept(recorder: Recorder) -> None:
+def of_two_sizes(recorder: Recorder) -> tuple[BySize, list[tuple[int, int]]]:
+    """What keeps the programs of two sizes, and the sizes that it has made any for."""
     made: list[tuple[int, int]] = []
 
     def make(size: tuple[int, int]) -> Buckets:
         made.append(size)
         return Buckets(recorder, [1], lambda count: torch.zeros(count, 1, *size))
 
-    run = BySize(make, _directly, sizes_max=2)
+    def directly(images: Tensor) -> list[Tensor]:
+        return [images.flatten(1).sum(1), 2 * images]
+
+    return BySize(make, directly, sizes_max=2), made
+
+
+def test_the_sizes_used_last_are_kept(recorder: Recorder) -> None:
+    run, made = of_two_sizes(recorder)
     for size in ((2, 3), (4, 5), (2, 3), (6, 7), (2, 3), (4, 5)):
         for _ in range(2):
             images = torch.randn(1, 1, *size)
@@ -110,22 +118,12 @@ def test_the_sizes_used_last_are_kept(recorder: Recorder) -> None:
 
 
 def test_a_size_is_worth_a_program_when_it_comes_again_before_too_many_others(recorder: Recorder) -> None:
-    made: list[tuple[int, int]] = []
-
-    def make(size: tuple[int, int]) -> Buckets:
-        made.append(size)
-        return Buckets(recorder, [1], lambda count: torch.zeros(count, 1, *size))
-
-    run = BySize(make, _directly, sizes_max=2)
+    run, made = of_two_sizes(recorder)
     a, b, c = (2, 3), (4, 5), (6, 7)
     for size, known in ((a, []), (b, []), (c, []), (a, []), (c, [c]), (a, [c, a]), (b, [c, a]), (a, [c, a])):
         images = torch.randn(1, 1, *size)
         assert torch.equal(run(images)[1], 2 * images)
         assert made == known, size
-
-
-def _directly(images: Tensor) -> list[Tensor]:
-    return [images.flatten(1).sum(1), 2 * images]
 
 
 def test_the_last_bucket_is_the_largest_number_of_rows() -> None:
