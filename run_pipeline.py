@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from configs.errors import EXIT_FAILED, ConfigError, PosestreamError
+
 if TYPE_CHECKING:
     from types import FrameType
 
@@ -18,17 +20,6 @@ if TYPE_CHECKING:
 
 EPILOG = """Exit codes: 0 done; 2 settings or usage; 3 source unusable; 4 done, but a source was damaged;
 5 output; 6 model, engine or GPU; 7 a stage failed; 8 refused for security; 130, 143 interrupted."""
-
-EXITS = {
-    "ConfigError": 2,
-    "SourceError": 3,
-    "OutputError": 5,
-    "OutputFolderError": 5,
-    "EngineError": 6,
-    "AcceleratorError": 6,
-    "OpenCVError": 6,
-}
-"""By the name of an error's class: the classes themselves lie in files that load heavy libraries."""
 
 LATER = {
     "target_fps": "--target-fps comes with live sources, not in this version; a file is read frame by frame",
@@ -152,12 +143,12 @@ def main() -> None:
 
 
 def _run(sources: list[str], given: dict[str, Any]) -> int:
-    from configs.load import ConfigError, load
+    from configs.load import load
     from stream.launch import launch
     from stream.outputs import with_folders
     from stream.progress import ProgressLine
     from stream.render import check_opencv
-    from stream.sources import find
+    from stream.sources.find import find
 
     for name, said in LATER.items():
         if given[name]:
@@ -182,7 +173,7 @@ def _run(sources: list[str], given: dict[str, Any]) -> int:
         if given["debug"]:
             print(failure.trace, file=sys.stderr)
         print(f"posestream: {failure}", file=sys.stderr)
-        return EXITS.get(failure.kind, 7)
+        return failure.exit_code
     return interrupts.exit_code() or _worst(summary)
 
 
@@ -221,8 +212,6 @@ def _seconds(option: str, text: str | None) -> float | None:
     except ValueError:
         parts = []
     if not 1 <= len(parts) <= 3 or min(parts) < 0:
-        from configs.load import ConfigError
-
         raise ConfigError(f"{option} {text}: expected seconds or hh:mm:ss, as 90 or 0:01:30")
     return float(sum(part * 60**at for at, part in enumerate(reversed(parts))))
 
@@ -262,10 +251,12 @@ def _worst(summary: Summary) -> int:
 
 def _say(error: Exception) -> int:
     """Put an error on standard error, a line for each thing wrong, and give its exit code."""
-    code = next((EXITS[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in EXITS), None)
-    for line in str(error).splitlines() if code else [f"internal error: {error!r}; --debug shows where"]:
+    if not isinstance(error, PosestreamError):
+        print(f"posestream: internal error: {error!r}; --debug shows where", file=sys.stderr)
+        return EXIT_FAILED
+    for line in str(error).splitlines():
         print(f"posestream: {line}", file=sys.stderr)
-    return code or 7
+    return error.exit_code
 
 
 class _Interrupts:

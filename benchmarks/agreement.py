@@ -23,16 +23,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from configs.load import ConfigError, load
+from configs.errors import PosestreamError, SourceError
+from configs.load import load
 from configs.schema import EngineSettings, Settings
-from engines.errors import EngineError
 from engines.ops.agreement import agreement
 from engines.ops.people import People
 from engines.pose_engine import PoseEngine
-from run_pipeline import EXITS
 from stream.messages import End, Frame, SourceSpec
 from stream.runtime.topology import Pipeline
-from stream.sources import SourceError, find
+from stream.sources.find import find
 
 SURE = 0.3
 SHARED = ("model", "weights", "backend", "device", "precision", "threads")
@@ -43,10 +42,10 @@ def main(arguments: list[str]) -> int:
     asked = _parse(arguments)
     try:
         _measure(asked)
-    except (ConfigError, SourceError, EngineError) as error:
+    except PosestreamError as error:
         for line in str(error).splitlines():
             print(f"agreement: {line}", file=sys.stderr)
-        return EXITS[type(error).__name__]
+        return error.exit_code
     return 0
 
 

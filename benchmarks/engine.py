@@ -40,7 +40,7 @@ from configs.load import load  # noqa: E402
 from stream.demo import make_scene  # noqa: E402
 from stream.messages import Frame  # noqa: E402
 from stream.runtime.topology import Pipeline  # noqa: E402
-from stream.sources import find  # noqa: E402
+from stream.sources.find import find  # noqa: E402
 
 ROW = Path(__file__).with_name("engine_row.py")
 TRUTH = "torchvision fp32"
@@ -167,10 +167,11 @@ def _weights(asked: argparse.Namespace, folder: Path) -> str:
 
 def _quantize(frames: list[NDArray[np.uint8]], weights: str) -> None:
     """Prepare r50 for 8 bits, on the frames it will see; without NNCF its row computes in fp32 and says so."""
+    from configs.errors import EngineError
     from configs.schema import EngineSettings
     from engines.backends import openvino_models
     from engines.quantize import quantize
-    from engines.weights import EngineError, load_model
+    from engines.weights import load_model
 
     network = load_model("r50", weights)
     if all(openvino_models.prepared_file(network, part) for part in ("features", "keypoint_head")):

@@ -29,10 +29,10 @@ from stream.demo import FPS, make_scene
 from stream.launch import Summary, launch
 from stream.messages import Frame, SourceSpec, Tracks
 from stream.outputs import with_folders
-from stream.runtime.stage import run_here
 from stream.runtime.supervisor import Progress
 from stream.runtime.topology import Pipeline, build
-from stream.sources import find
+from stream.sources.find import find
+from stream.stage import run_here
 
 
 def main() -> None:

@@ -12,13 +12,10 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from configs.errors import ConfigError
 from configs.schema import Settings
 
 PRESETS = Path(__file__).parent
-
-
-class ConfigError(ValueError):
-    """Settings that cannot be used; a line for each mistake."""
 
 
 def load(file: str | None, assignments: Sequence[str] = (), changes: Mapping[str, Any] | None = None) -> Settings:

@@ -7,7 +7,7 @@ import stat
 import tempfile
 from pathlib import Path
 
-from engines.errors import EngineError
+from configs.errors import EngineError
 
 
 def folder() -> Path:

@@ -15,9 +15,9 @@ import sys
 
 import torch
 
+from configs.errors import EXIT_INTERRUPTED, EngineError
 from engines.backends import exported, tensorrt_engine
 from engines.backends.prebuild import child, child_environment, die_with
-from engines.errors import EXIT_ENGINE, EXIT_INTERRUPTED, EngineError
 from engines.weights import ARCHITECTURES, load_model
 
 _DTYPES = {"fp16": torch.float16, "fp32": torch.float32}
@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
         build(given.model, given.weights, given.imgsz, torch.device(given.device), _DTYPES[given.precision])
     except EngineError as error:
         print(f"error: {error}", file=sys.stderr)
-        return EXIT_ENGINE
+        return EngineError.exit_code
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     return 0
@@ -43,10 +43,10 @@ def main(arguments: list[str]) -> int:
 def in_a_child(command: list[str]) -> int:
     """Run a builder and give its exit code: 0, 6 or 130, whichever way it ended. Its output is shown as it comes."""
     ended = subprocess.run(command, check=False, env=child_environment()).returncode
-    if ended not in (0, EXIT_ENGINE, EXIT_INTERRUPTED):
+    if ended not in (0, EngineError.exit_code, EXIT_INTERRUPTED):
         how = f"signal {signal.Signals(-ended).name}" if ended < 0 else f"exit code {ended}"
         print(f"error: the builder of the engines ended with {how}; what it said is above", file=sys.stderr)
-        return EXIT_ENGINE
+        return EngineError.exit_code
     return ended
 
 

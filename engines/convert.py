@@ -17,8 +17,8 @@ from pathlib import Path
 
 from torch import Tensor
 
+from configs.errors import EXIT_INTERRUPTED, EngineError
 from engines import detectron2, state_dict, zoo
-from engines.errors import EXIT_ENGINE, EXIT_INTERRUPTED, EngineError
 from engines.model.architecture import ARCHITECTURES
 
 _MODELS = [entry.model for entry in zoo.ENTRIES.values() if entry.detectron2]
@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
         model = convert(given.checkpoint, given.output, given.architecture)
     except EngineError as error:
         print(f"error: {error}", file=sys.stderr)
-        return EXIT_ENGINE
+        return EngineError.exit_code
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     print(f"{given.output}: weights for --model {model}")

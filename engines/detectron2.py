@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from configs.errors import EngineError
 from engines import state_dict
-from engines.errors import EngineError
 from engines.model.architecture import Architecture
 
 _EPS: Final = 1e-5

@@ -19,7 +19,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-from engines.errors import EngineError
+from configs.errors import EngineError
 from engines.zoo import Entry
 
 Progress = Callable[[int, int | None], None]

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from configs.errors import EngineError
 from configs.schema import BackendName, EngineSettings, ModelName
 from engines import cache_folder
 from engines.auto_model import auto_model
@@ -34,7 +35,7 @@ from engines.modes import Work, work
 from engines.ops.people import People
 from engines.preprocess import Batch, to_input
 from engines.verify import INT8_MAX, limit_of, report
-from engines.weights import ARCHITECTURES, EngineError, load_model
+from engines.weights import ARCHITECTURES, load_model
 
 Frames = NDArray[np.uint8] | Sequence[NDArray[np.uint8]]
 

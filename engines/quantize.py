@@ -25,10 +25,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from configs.errors import EXIT_INTERRUPTED, EngineError
 from configs.schema import EngineSettings
 from engines.backends import eager, openvino_models
 from engines.backends.parts import Parts
-from engines.errors import EXIT_ENGINE, EXIT_INTERRUPTED, EngineError
 from engines.model.inference import Finder
 from engines.model.keypoint_rcnn import KeypointRCNN
 from engines.modes import Work, work
@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> int:
             print(path)
     except EngineError as error:
         print(f"error: {error}", file=sys.stderr)
-        return EXIT_ENGINE
+        return EngineError.exit_code
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     return 0

@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import Parameter
 
-from engines.errors import EngineError
+from configs.errors import EngineError
 from engines.model.architecture import Architecture
 from engines.model.keypoint_rcnn import KeypointRCNN
 

@@ -12,8 +12,8 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from configs.errors import EngineError
 from engines import cache_folder, convert, download, state_dict, zoo
-from engines.errors import EngineError as EngineError  # as most who load weights want it too
 from engines.model.architecture import ARCHITECTURES as ARCHITECTURES
 from engines.model.keypoint_rcnn import KeypointRCNN
 from engines.state_dict import fold_batch_norm as fold_batch_norm

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from configs.errors import SourceError
 from configs.load import load
 from stream.messages import End, Tracks
 from stream.records import Record, record_of
-from stream.runtime.stage import Chain, run_here
 from stream.runtime.topology import Pipeline
-from stream.sources import SourceError, find
+from stream.sources.find import find
+from stream.stage import Chain, run_here
 
 
 def tracks(source: str | Path, config: str | None = None, **changes: Any) -> Iterator[Record]:

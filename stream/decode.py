@@ -17,10 +17,11 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from configs.errors import SourceError
 from configs.schema import DecodeSettings
-from stream.clock import Clock, frame_rate, seconds_in
 from stream.messages import Begin, End, Frame, Message, Pixels, SourceSpec
-from stream.sources import SourceError, image_files, why_no_video
+from stream.sources.clock import Clock, frame_rate, seconds_in
+from stream.sources.find import image_files, why_no_video
 
 _REFUSED = {"concat", "dash", "hls", "image2", "imf", "sdp", "webm_dash_manifest", "tty"}
 """Formats that name other files; the last shows any text as a video of its letters."""

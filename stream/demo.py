@@ -66,7 +66,7 @@ def demo_source(output: Path | None, overwrite: bool) -> list[SourceSpec]:
     """Make the demo's clip, scene.mp4, in an output folder of its own; give it as the one source.
 
     Raises:
-        OutputFolderError: the folder cannot be made.
+        OutputError: the folder cannot be made.
     """
     (spec,) = with_folders([SourceSpec("demo", "file", "")], output, overwrite)
     clip = Path(spec.folder) / "scene.mp4"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from configs.schema import EngineSettings, InferSettings
 from engines.pose_engine import PoseEngine
 from stream.messages import Begin, End, Frame, Message, Poses
-from stream.runtime.stage import Stage
+from stream.stage import Stage
 
 
 class Infer(Stage):

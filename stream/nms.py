@@ -10,7 +10,7 @@ from configs.schema import NmsSettings
 from engines.ops.oks import oks_nms
 from engines.ops.skeleton import SIGMAS
 from stream.messages import Message, Poses
-from stream.runtime.stage import Stage
+from stream.stage import Stage
 
 
 class Nms(Stage):

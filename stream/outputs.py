@@ -7,11 +7,8 @@ from pathlib import Path
 
 from msgspec import structs
 
+from configs.errors import OutputError
 from stream.messages import SourceSpec
-
-
-class OutputFolderError(OSError):
-    """An output folder cannot be made."""
 
 
 def with_folders(specs: Sequence[SourceSpec], output: Path | None, overwrite: bool) -> list[SourceSpec]:
@@ -23,7 +20,7 @@ def with_folders(specs: Sequence[SourceSpec], output: Path | None, overwrite: bo
         overwrite: use a folder that is there; else the next free of name, name-2, name-3 is taken.
 
     Raises:
-        OutputFolderError: a folder cannot be made.
+        OutputError: a folder cannot be made.
     """
     if output is None:
         wanted = [Path("runs") / spec.name for spec in specs]
@@ -51,9 +48,9 @@ def _make(path: Path, overwrite: bool) -> Path:
             return folder
         except FileExistsError:
             if overwrite:
-                raise OutputFolderError(f"output {folder} is a file; give a folder with --output") from None
+                raise OutputError(f"output {folder} is a file; give a folder with --output") from None
             number += 1
         except OSError as error:
-            raise OutputFolderError(
+            raise OutputError(
                 f"output {folder} cannot be made: {error.strerror}; give a folder you may write to with --output"
             ) from None

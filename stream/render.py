@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from msgspec import structs
 
+from configs.errors import EngineError
 from configs.schema import RenderSettings
 from engines.ops.people import F
 from stream.messages import Begin, End, Frame, Message, Pixels, Tracks
-from stream.runtime.stage import Stage
+from stream.stage import Stage
 
 if TYPE_CHECKING:
     from stream.draw import Canvas
@@ -21,20 +22,16 @@ if TYPE_CHECKING:
 _RATE_TAU_S = 1.0  # the shown rate answers within about a second and does not flicker
 
 
-class OpenCVError(ImportError):
-    """OpenCV cannot be loaded."""
-
-
 def check_opencv() -> None:
     """Load OpenCV.
 
     Raises:
-        OpenCVError: it cannot be loaded; on a bare Debian or Ubuntu a system library is missing.
+        EngineError: it cannot be loaded; on a bare Debian or Ubuntu a system library is missing.
     """
     try:
         import stream.draw  # noqa: F401
     except ImportError as error:
-        raise OpenCVError(
+        raise EngineError(
             f"OpenCV cannot be loaded: {error}; on Debian or Ubuntu: apt-get install libgl1 libglib2.0-0"
         ) from error
 
@@ -62,7 +59,7 @@ class Render(Stage):
         """Load OpenCV.
 
         Raises:
-            OpenCVError: it cannot be loaded.
+            EngineError: it cannot be loaded.
         """
         check_opencv()
         from stream.draw import Canvas, colour_of  # not at the top: there `check_opencv` could not speak

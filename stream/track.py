@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from configs.schema import SmoothSettings, TrackSettings
 from stream.messages import Begin, End, Message, Poses, Tracks
-from stream.runtime.stage import Stage
+from stream.stage import Stage
 from stream.tracking.tracker import Tracker
 
 

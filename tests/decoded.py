@@ -10,7 +10,7 @@ from media import number_of
 from configs.schema import DecodeSettings
 from stream.decode import decode
 from stream.messages import Begin, End, Frame, Message
-from stream.sources import find
+from stream.sources.find import find
 
 
 def read(

@@ -10,11 +10,12 @@ from typing import ClassVar, TextIO
 
 import numpy as np
 
+from configs.errors import EngineError
 from configs.schema import Settings
 from engines.ops.people import People, nobody
 from stream.messages import Begin, End, Frame, Message, Pixels, Poses, SourceSpec, Tracks
-from stream.runtime.stage import Stage
 from stream.runtime.topology import Pipeline
+from stream.stage import Stage
 
 WIDTH, HEIGHT = 64, 48
 
@@ -86,12 +87,16 @@ class Dying(Numbered):
     reader: ClassVar = {"dies_at": 30}
 
 
+class TornError(EngineError):
+    """A subclass, which has its parent's exit code in a worker too."""
+
+
 class Unmade(Numbered):
     """The same with a network that cannot be loaded."""
 
     def stage(self, name: str, settings: Settings) -> Stage:
         if name == "infer":
-            raise RuntimeError("the weights are torn")
+            raise TornError("the weights are torn")
         return super().stage(name, settings)
 
 

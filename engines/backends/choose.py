@@ -20,13 +20,13 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from configs.errors import EngineError
 from engines import cache_folder
 from engines.backends import eager, graphs, inductor, openvino, tensorrt
 from engines.backends.measure import line, measure, once_s
 from engines.backends.parts import Parts
 from engines.backends.task import Chosen, Task
 from engines.model.keypoint_rcnn import Features
-from engines.weights import EngineError
 
 _BACKENDS: Final = ("eager", "openvino", "inductor", "tensorrt")
 _CLEARLY = 0.8

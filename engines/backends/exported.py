@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
+from configs.errors import EngineError
 from engines.model.keypoint_rcnn import (
     BOX_CELLS,
     KEYPOINT_CELLS,
@@ -18,7 +19,6 @@ from engines.model.keypoint_rcnn import (
     KeypointHeadPart,
     KeypointRCNN,
 )
-from engines.weights import EngineError
 
 
 class Rows(NamedTuple):

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from configs.errors import EngineError
 from engines.backends.buckets import Buckets, BySize, Program, powers_of_two
 from engines.backends.eager import channels_last
 from engines.backends.parts import Parts
@@ -26,7 +27,6 @@ from engines.model.keypoint_rcnn import (
     KeypointHeadPart,
     KeypointRCNN,
 )
-from engines.weights import EngineError
 
 _PICTURES: Final = powers_of_two(1, 16)
 _BOXES: Final = powers_of_two(128, 16384)  # up to 1000 proposals of 16 pictures

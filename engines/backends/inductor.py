@@ -8,10 +8,10 @@ import sys
 
 import torch
 
+from configs.errors import EngineError
 from engines.backends import eager
 from engines.backends.parts import Parts
 from engines.model.keypoint_rcnn import KeypointRCNN
-from engines.weights import EngineError
 
 
 def build(network: KeypointRCNN, device: torch.device) -> Parts:

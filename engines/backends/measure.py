@@ -10,10 +10,10 @@ from typing import Final
 
 import torch
 
+from configs.errors import EngineError
 from engines.backends.parts import Parts
 from engines.backends.task import Chosen, Task
 from engines.model.keypoint_rcnn import BOX_CELLS, KEYPOINT_CELLS
-from engines.weights import EngineError
 
 _ROUNDS: Final = 5
 _SMALL_HW: Final = (320, 576)

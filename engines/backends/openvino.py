@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from configs.errors import EngineError
 from engines.backends.openvino_models import PARTS, converted, core, given, prepared
 from engines.backends.parts import Parts, SideBySide
 from engines.model.keypoint_rcnn import Features, KeypointRCNN
-from engines.weights import EngineError
 
 _SIDE_BY_SIDE_MAX = 4
 _SMALL = 16_000_000

@@ -16,7 +16,7 @@ import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
-from engines.errors import EngineError
+from configs.errors import EngineError
 
 _PR_SET_PDEATHSIG = 1
 _LOWEST_PRIORITY = 19

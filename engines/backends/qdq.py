@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from engines.errors import EngineError
+from configs.errors import EngineError
 
 _CHANNELS_MIN = 18
 """Layers that give fewer channels are predictions: rounding shows there, and they take no time."""

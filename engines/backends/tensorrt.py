@@ -11,11 +11,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from configs.errors import EngineError
 from engines.backends.exported import ROWS, exported_parts
 from engines.backends.parts import Parts
 from engines.backends.tensorrt_engine import Maker, Run, engine_cache, key, load, require_tensorrt
 from engines.model.keypoint_rcnn import Features, KeypointRCNN
-from engines.weights import EngineError
 
 __all__ = ["Absent", "build", "exported_parts", "obstacle", "parts_of", "usable"]
 

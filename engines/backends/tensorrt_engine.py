@@ -17,13 +17,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from configs.errors import EngineError
 from engines import cache_folder
 from engines.backends import exported
 from engines.backends.exported import ROWS, exported_part, row_shape
 from engines.cache import EngineCache, engine_key
 from engines.fingerprint import code_hash, weights_hash
 from engines.model.keypoint_rcnn import KeypointRCNN
-from engines.weights import EngineError
 
 Run = Callable[[Tensor], list[Tensor]]
 

@@ -9,14 +9,15 @@ from typing import Any
 
 import psutil
 
+from configs.errors import EXIT_FAILED, PosestreamError
 from configs.schema import Settings
 from stream.messages import Begin, End, Frame, Message, Tracks
 from stream.runtime.frame_store import FrameStore
 from stream.runtime.metrics import Meter
 from stream.runtime.reports import Beat, Began, Done, Ended, Failed, Joined, Ready
-from stream.runtime.stage import Stage
 from stream.runtime.topology import Factory, GroupSpec, build, read
 from stream.runtime.transport import Link, Stopped
+from stream.stage import Stage
 
 _BEAT_S = 0.5
 
@@ -37,13 +38,12 @@ def run_group(
 def failure(error: Exception) -> Failed:
     """Put an error into one line."""
     text = " ".join(str(error).split()) or type(error).__name__
-    if not _is_ours(error):
+    code = EXIT_FAILED
+    if isinstance(error, PosestreamError):
+        code = error.exit_code
+    else:
         text = f"{type(error).__name__}: {text}"
-    return Failed(kind=type(error).__name__, text=text, trace="".join(traceback.format_exception(error)))
-
-
-def _is_ours(error: Exception) -> bool:
-    return type(error).__module__.partition(".")[0] in ("stream", "engines", "configs")
+    return Failed(code, text, "".join(traceback.format_exception(error)))
 
 
 class _Group:

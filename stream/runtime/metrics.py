@@ -9,7 +9,7 @@ import numpy as np
 from msgspec import Struct
 
 from stream.messages import End, Frame, Message, frame_of
-from stream.runtime.stage import Stage
+from stream.stage import Stage
 
 _FIRST_MS, _LAST_MS, _BINS = 0.001, 1e6, 1024
 _EDGES_MS = np.geomspace(_FIRST_MS, _LAST_MS, _BINS - 1)  # 2 % apart: percentiles are as exact

@@ -51,8 +51,8 @@ class Ended(Struct, frozen=True, tag=True):
 class Failed(Struct, frozen=True, tag=True):
     """The group cannot go on."""
 
-    kind: str
-    """Name of the error's class."""
+    exit_code: int
+    """Of the whole run."""
     text: str
     """One line."""
     trace: str

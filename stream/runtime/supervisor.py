@@ -12,6 +12,7 @@ from pathlib import Path
 
 from msgspec import structs
 
+from configs.errors import EXIT_FAILED
 from configs.schema import Settings
 from stream.messages import Begin, SourceSpec
 from stream.runtime import frame_store
@@ -38,8 +39,7 @@ class StageError(RuntimeError):
     def __init__(self, group: str, failed: Failed) -> None:
         super().__init__(failed.text)
         self.group = group
-        self.kind = failed.kind
-        """Name of the error's class."""
+        self.exit_code = failed.exit_code
         self.trace = failed.trace
 
 
@@ -195,7 +195,7 @@ class Supervisor:
         """Take note of groups that ended without a report."""
         for group in dead:
             if self._states[group] not in (Done, Failed):
-                self._fail(group, Failed("Died", f"stage {group} {self._hosts[group].fate()}", ""))
+                self._fail(group, Failed(EXIT_FAILED, f"stage {group} {self._hosts[group].fate()}", ""))
 
     def _look_after(self, stops: int) -> None:
         now_s = time.monotonic()
@@ -216,7 +216,7 @@ class Supervisor:
             if state is Ready and now_s - self._heard_s[group] > limit_s:
                 self._hosts[group].dump_stacks()
                 self._hosts[group].kill()
-                self._fail(group, Failed("Hung", f"stage {group} gave no sign of life for {limit_s:g} s", ""))
+                self._fail(group, Failed(EXIT_FAILED, f"stage {group} gave no sign of life for {limit_s:g} s", ""))
 
     def _fail(self, group: str, failed: Failed) -> None:
         self._states[group] = Failed

@@ -10,7 +10,7 @@ from msgspec import Struct
 from configs.schema import Settings
 from stream.messages import Message, SourceSpec
 from stream.runtime.metrics import Meter, Metered, timed_source
-from stream.runtime.stage import Chain, Sinks, Stage
+from stream.stage import Chain, Sinks, Stage
 
 
 class GroupSpec(Struct, frozen=True):

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 import zmq
 
+from configs.errors import PosestreamError
 from stream.messages import Message, Pixels, Slot, Wire, frame_of
 from stream.runtime import reports
 from stream.runtime.frame_store import FrameStore
@@ -27,7 +28,7 @@ _TICK_MS = 200  # how late a command or a beat may be
 _LINGER_MS = 5_000  # a closing socket still delivers for so long
 
 
-class LinkError(RuntimeError):
+class LinkError(PosestreamError, RuntimeError):
     """A neighbour could not be reached."""
 
 

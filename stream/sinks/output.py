@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-
-class OutputError(OSError):
-    """An output cannot be written."""
+from configs.errors import OutputError
 
 
 def part_of(path: Path) -> Path:

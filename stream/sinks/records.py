@@ -10,8 +10,8 @@ import msgspec
 
 from stream.messages import Begin, End, Message, Tracks
 from stream.records import record_of
-from stream.runtime.stage import Stage
 from stream.sinks.output import finish, part_of, writing
+from stream.stage import Stage
 
 
 class RecordsSink(Stage):

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from configs.schema import DecodeSettings, VideoSettings
 from stream.messages import Begin, End, Frame, Message
-from stream.runtime.stage import Stage
 from stream.sinks.output import finish, part_of, writing
+from stream.stage import Stage
 
 _TIME_BASE = Fraction(1, 90_000)
 _CRF = 23

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from configs.load import ConfigError, load, presets
+from configs.errors import ConfigError
+from configs.load import load, presets
 from configs.schema import Settings
 
 

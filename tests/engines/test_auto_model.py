@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from configs.errors import EngineError
 from engines.auto_model import auto_model
-from engines.weights import ASSETS, EngineError
+from engines.weights import ASSETS
 
 LITE = str(ASSETS / "lite.safetensors")
 

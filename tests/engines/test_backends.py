@@ -14,6 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from configs.errors import EngineError
 from engines import cache_folder
 from engines.backends import eager, inductor, openvino
 from engines.backends.choose import choose
@@ -24,7 +25,7 @@ from engines.model.inference import Finder, Found
 from engines.model.keypoint_rcnn import KeypointRCNN
 from engines.model.roi import Limits
 from engines.preprocess import to_input
-from engines.weights import EngineError, load_model
+from engines.weights import load_model
 
 REPO = Path(__file__).parents[2]
 CPU = torch.device("cpu")

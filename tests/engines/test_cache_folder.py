@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from configs.errors import EngineError
 from engines import cache_folder
-from engines.errors import EngineError
 
 
 def nobody_knows(uid: int) -> pwd.struct_passwd:

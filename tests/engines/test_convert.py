@@ -19,10 +19,10 @@ import torch
 from detectron2_made import Made, made, pixels, published
 from torch import Tensor
 
+from configs.errors import EngineError
 from engines import state_dict, weights, zoo
 from engines.convert import convert, main
 from engines.detectron2 import converted, read
-from engines.errors import EngineError
 from engines.model.architecture import R50_D2, Architecture, ResNet
 from engines.weights import load_model
 

@@ -13,8 +13,8 @@ import pytest
 import torch
 from detectron2_made import made, pixels, published
 
+from configs.errors import EngineError
 from engines.detectron2 import read
-from engines.errors import EngineError
 from engines.model.architecture import R50_D2, ResNet
 
 SMALL = replace(

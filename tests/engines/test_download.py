@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from weights_server import BODY, HALF, Place, quiet
 
+from configs.errors import EngineError
 from engines import download
 from engines.download import fetch
-from engines.errors import EngineError
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from weights_server import BODY, Place, quiet
 
+from configs.errors import EngineError
 from engines import download, zoo
 from engines.download import fetch
-from engines.errors import EngineError
 
 MALFORMED = "the address of a proxy, or what the server says, is malformed"
 

@@ -8,12 +8,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from configs.errors import EngineError
 from engines.backends import eager, graphs
 from engines.backends.buckets import Buckets, BySize, Program, powers_of_two
 from engines.backends.parts import Parts
 from engines.model.architecture import LITE
 from engines.model.keypoint_rcnn import KeypointRCNN
-from engines.weights import EngineError, load_model
+from engines.weights import load_model
 
 CPU = torch.device("cpu")
 

@@ -17,6 +17,7 @@ from matplotlib.image import imread
 from numpy.typing import NDArray
 from torch import Tensor
 
+from configs.errors import EngineError
 from configs.schema import EngineSettings
 from engines.backends import eager
 from engines.model.architecture import R50
@@ -27,7 +28,6 @@ from engines.ops.people import People
 from engines.ops.skeleton import NAMES
 from engines.pose_engine import PoseEngine, load
 from engines.preprocess import to_input
-from engines.weights import EngineError
 
 ROOT = Path(__file__).parents[2]
 CLIPS = ROOT.parent / "shared" / "clips"

@@ -8,8 +8,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from configs.errors import EngineError
 from engines.backends.prebuild import Prebuild, child, child_environment
-from engines.errors import EngineError
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.timeout(60)

@@ -16,9 +16,9 @@ from matplotlib.image import imread
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from configs.errors import EngineError
 from engines.backends.exported import PARTS, ROWS, graph, row_shape
 from engines.backends.qdq import in_8_bits
-from engines.errors import EngineError
 from engines.model.keypoint_rcnn import KeypointHeadPart, KeypointRCNN
 from engines.weights import load_model
 

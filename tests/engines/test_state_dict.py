@@ -18,8 +18,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from configs.errors import EngineError
 from engines import detectron2, state_dict
-from engines.errors import EngineError
 
 HALF = torch.tensor([0.5, 1.5, 2.5])
 DAMAGED = "it is damaged or cut short, or it holds no weights, .*: get the file anew"

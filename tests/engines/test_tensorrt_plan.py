@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 import torch
 
+from configs.errors import EngineError
 from engines import compile as compile_engines
 from engines.backends import eager, exported, tensorrt
 from engines.backends.tensorrt_engine import Run
 from engines.fingerprint import weights_hash
 from engines.model.keypoint_rcnn import Features, KeypointRCNN
-from engines.weights import ARCHITECTURES, EngineError, load_model
+from engines.weights import ARCHITECTURES, load_model
 
 ROOT = Path(__file__).parents[2]
 HW = (64, 96)
@@ -165,7 +166,7 @@ def nobody(image_hw: tuple[int, int]) -> Any:
 
 
 def test_the_compiler_says_in_one_line_that_there_is_no_such_gpu(capsys: pytest.CaptureFixture[str]) -> None:
-    assert compile_engines.main(["--imgsz", "64x96", "--device", "cuda:99"]) == compile_engines.EXIT_ENGINE == 6
+    assert compile_engines.main(["--imgsz", "64x96", "--device", "cuda:99"]) == EngineError.exit_code == 6
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.startswith("error: backend tensorrt needs an NVIDIA GPU")

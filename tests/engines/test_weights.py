@@ -11,8 +11,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from configs.errors import EngineError
 from engines import weights, zoo
-from engines.weights import ASSETS, EngineError, fold_batch_norm, load_model
+from engines.weights import ASSETS, fold_batch_norm, load_model
 
 LITE_FILE = ASSETS / "lite.safetensors"
 

@@ -13,7 +13,7 @@ from media import numbered, remux, rotate, write_video
 
 from configs.schema import DecodeSettings
 from stream.decode import decode
-from stream.sources import find
+from stream.sources.find import find
 
 
 def open_files() -> set[str]:

@@ -15,7 +15,7 @@ from media import cut_index, noisy, numbered, png_header, remux, spoil, write_vi
 
 from configs.schema import DecodeSettings
 from stream.decode import decode
-from stream.sources import find
+from stream.sources.find import find
 
 
 def test_a_bad_packet_costs_no_more_than_itself(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_a_picture_beyond_the_limit_is_refused_before_it_is_decoded(tmp_path: Pa
 def test_a_small_file_that_claims_a_huge_picture_costs_no_memory(tmp_path: Path) -> None:
     (tmp_path / "bomb.png").write_bytes(png_header(16_000, 16_000))
     code = (
-        "import re, sys; from stream.decode import decode; from stream.sources import find;"
+        "import re, sys; from stream.decode import decode; from stream.sources.find import find;"
         "from configs.schema import DecodeSettings;"
         "print(*decode(find(sys.argv[1:]), DecodeSettings(), lambda: False));"
         "print(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1])"  # ru_maxrss holds the parent's

@@ -6,7 +6,7 @@ from configs.schema import NmsSettings
 from engines.ops.people import People
 from stream.messages import Begin, End, Frame, Pixels, Poses, SourceSpec
 from stream.nms import Nms
-from stream.runtime.stage import run_here
+from stream.stage import run_here
 
 FRAME = Frame("a", 0, 3, 0, 0, 0, 640, 480, Pixels(np.zeros((480, 640, 3), np.uint8)), flags=("damaged",))
 

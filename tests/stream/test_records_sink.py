@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from msgspec import structs
 
+from configs.errors import OutputError
 from engines.ops.people import People, nobody
 from stream.messages import Begin, End, Frame, Message, Pixels, SourceSpec, Tracks
 from stream.records import SCHEMA_FILE, record_of, schema
-from stream.runtime.stage import run_here
-from stream.sinks.output import OutputError
 from stream.sinks.records import RecordsSink
+from stream.stage import run_here
 
 
 def tracks(index: int, count: int) -> Tracks:

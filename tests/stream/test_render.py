@@ -16,7 +16,7 @@ from engines.ops.people import People
 from stream.draw import Canvas, colour_of
 from stream.messages import Begin, End, Frame, Pixels, SourceSpec, Tracks
 from stream.render import Render
-from stream.runtime.stage import run_here
+from stream.stage import run_here
 
 ROOT = Path(__file__).parents[2]
 PLAIN = RenderSettings(hud=False, labels=False)
@@ -265,7 +265,7 @@ def test_clocks_of_the_machine_show_in_live_overlays_only(live: bool) -> None:
 def test_opencv_that_cannot_load_says_in_one_line_what_to_install(tmp_path: Path) -> None:
     said = "libGL.so.1: cannot open shared object file: No such file or directory"
     (tmp_path / "cv2.py").write_text(f"raise ImportError({said!r})\n")
-    code = "from stream.render import OpenCVError, check_opencv\ntry: check_opencv()\nexcept OpenCVError as e: print(e)"
+    code = "from stream.render import EngineError, check_opencv\ntry: check_opencv()\nexcept EngineError as e: print(e)"
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=environment)
     wanted = f"OpenCV cannot be loaded: {said}; on Debian or Ubuntu: apt-get install libgl1 libglib2.0-0\n"

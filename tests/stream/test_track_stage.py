@@ -8,7 +8,7 @@ import pytest
 from configs.schema import SmoothSettings, TrackSettings
 from engines.ops.people import People, nobody
 from stream.messages import Begin, End, Frame, Message, Pixels, Poses, SourceSpec, Tracks
-from stream.runtime.stage import run_here
+from stream.stage import run_here
 from stream.track import Track
 
 PICTURE = Pixels(np.zeros((2, 2, 3), np.uint8))

@@ -11,13 +11,13 @@ import pytest
 from media import noisy, number_of, numbered, pictures_of, spoil, write_video
 from msgspec import structs
 
+from configs.errors import OutputError
 from configs.schema import DecodeSettings, VideoSettings
 from stream.decode import decode
 from stream.messages import Begin, End, Frame, Message, Pixels
-from stream.runtime.stage import run_here
-from stream.sinks.output import OutputError
 from stream.sinks.video import VideoSink
-from stream.sources import find
+from stream.sources.find import find
+from stream.stage import run_here
 
 
 def copy(source: Path, folder: Path, **settings: object) -> Path:

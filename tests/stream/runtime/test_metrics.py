@@ -10,7 +10,7 @@ import pytest
 
 from stream.messages import End, Frame, Message, Pixels, frame_of
 from stream.runtime.metrics import Meter, Metered, timed_source
-from stream.runtime.stage import Chain, Stage
+from stream.stage import Chain, Stage
 
 
 class Takes(Stage):

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from stream.sources import SourceError, find
+from configs.errors import SourceError
+from stream.sources.find import find
 
 
 def make(folder: Path, *names: str) -> None:

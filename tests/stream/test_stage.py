@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from stream.messages import End, Message
-from stream.runtime.stage import Chain, Sinks, Stage, run_here
+from stream.stage import Chain, Sinks, Stage, run_here
 
 
 class Pairs(Stage):

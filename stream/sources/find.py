@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from configs.errors import SourceError
 from stream.messages import SourceSpec
 
 VIDEO_ENDINGS = frozenset(
@@ -17,10 +18,6 @@ VIDEO_ENDINGS = frozenset(
     ".webm .wmv .y4m".split()
 )
 IMAGE_ENDINGS = frozenset(".bmp .jpeg .jpg .jp2 .png .ppm .tif .tiff .webp".split())
-
-
-class SourceError(OSError):
-    """A source that cannot be used."""
 
 
 def find(sources: Sequence[str]) -> list[SourceSpec]:

@@ -7,7 +7,7 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.clock import Clock
+from stream.sources.clock import Clock
 
 MS = Fraction(1, 1000)
 
