@@ -170,10 +170,7 @@ def _run(sources: list[str], given: dict[str, Any]) -> int:
     if not sources and summary.frames and settings.video.save:
         _show_frame(specs[0].folder, summary.frames // 2, given)
     if failure:
-        if given["debug"]:
-            print(failure.trace, file=sys.stderr)
-        print(f"posestream: {failure}", file=sys.stderr)
-        return failure.exit_code
+        raise failure
     return interrupts.exit_code() or _worst(summary)
 
 

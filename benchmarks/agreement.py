@@ -30,7 +30,7 @@ from engines.ops.agreement import agreement
 from engines.ops.people import People
 from engines.pose_engine import PoseEngine
 from stream.messages import End, Frame, SourceSpec
-from stream.runtime.topology import Pipeline
+from stream.pipeline import Pipeline
 from stream.sources.find import find
 
 SURE = 0.3

@@ -39,7 +39,7 @@ from seeded import weights as seeded_weights  # noqa: E402
 from configs.load import load  # noqa: E402
 from stream.demo import make_scene  # noqa: E402
 from stream.messages import Frame  # noqa: E402
-from stream.runtime.topology import Pipeline  # noqa: E402
+from stream.pipeline import Pipeline  # noqa: E402
 from stream.sources.find import find  # noqa: E402
 
 ROW = Path(__file__).with_name("engine_row.py")

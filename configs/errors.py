@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 EXIT_FAILED = 7
 """Of a run that ended by a failed stage, or by a fault of the program."""
 EXIT_INTERRUPTED = 130
@@ -13,7 +11,7 @@ EXIT_INTERRUPTED = 130
 class PosestreamError(Exception):
     """An error whose text is for people: what is wrong, with what, and what to do; a line for each thing wrong."""
 
-    exit_code: ClassVar[int] = EXIT_FAILED
+    exit_code: int = EXIT_FAILED
 
 
 class ConfigError(PosestreamError, ValueError):

@@ -151,7 +151,10 @@ class RecordsSettings(Section):
     save: bool = Field(True, description="Write keypoints.jsonl.")
 
 
-StageName = Literal["decode", "infer", "nms", "track", "render", "sinks"]
+StageName = Literal["decode", "infer", "nms", "track", "records", "render", "video"]
+
+
+_STAGES = ["decode", "infer", "nms", "track", "records", "render", "video"]
 
 
 class RuntimeSettings(Section):
@@ -161,27 +164,32 @@ class RuntimeSettings(Section):
         "ipc", description="ipc: each group is a process; inproc: all groups are threads of one process."
     )
     groups: tuple[tuple[StageName, ...], ...] = Field(
-        (("decode",), ("infer",), ("nms", "track"), ("render", "sinks")),
+        (("decode",), ("infer",), ("nms", "track", "records"), ("render", "video")),
         description="Which stages share a process or thread, in order.",
     )
     decoders: Annotated[int, Field(ge=1, le=64)] = Field(1, description="Files decoded side by side.")
-    slots: Annotated[int, Field(ge=2, le=256)] = Field(
-        8, description="Frames of one decoder that may be under way at once: bounds memory and age."
+    slots: Annotated[int, Field(ge=2, le=256)] | None = Field(
+        None,
+        description="Frames of one decoder that may be under way at once: bounds memory and age; null: 8, or more "
+        "where a batch asks for more.",
+    )
+    cut_every: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
+        0, description="After so many frames of a file the state of all stages is taken; 0: never."
     )
     hang_after_s: Annotated[float, Field(gt=0, le=3600)] = Field(
-        120.0, description="A stage that gives no sign of life for so long is taken for hung."
+        120.0, description="A stage that makes no progress for so long, though frames wait for it, is taken for hung."
     )
 
     @model_validator(mode="after")
     def _groups_are_the_pipeline(self) -> RuntimeSettings:
         flat = [stage for group in self.groups for stage in group]
-        if flat != ["decode", "infer", "nms", "track", "render", "sinks"]:
+        if sorted(flat) != sorted(_STAGES) or flat[:4] != _STAGES[:4] or flat.index("render") > flat.index("video"):
             raise ValueError(
-                f"groups list the stages {flat}; "
-                "they must be decode, infer, nms, track, render, sinks in this order, each once"
+                f"groups list the stages {flat}; they must be decode, infer, nms, track, in this order, then records, "
+                "render, video, each once, render before video"
             )
-        if not any("render" in group and "sinks" in group for group in self.groups):
-            raise ValueError("groups part render from sinks; they must share a group, for they share drawn pixels")
+        if not any("render" in group and "video" in group for group in self.groups):
+            raise ValueError("groups part render from video; they must share a group, for they share drawn pixels")
         return self
 
 
@@ -204,3 +212,12 @@ class Settings(Section):
         if "," in self.engine.device and self.runtime.groups[:2] != (("decode",), ("infer",)):
             raise ValueError(f"several devices ({self.engine.device}) need decode and infer in groups of their own")
         return self
+
+    @property
+    def stage_groups(self) -> list[tuple[StageName, ...]]:
+        """The groups of stages that run: `runtime.groups` without what only serves outputs that are not wanted."""
+        unwanted = set[StageName]()
+        unwanted |= set() if self.records.save else {"records"}
+        unwanted |= set() if self.video.save else {"render", "video"}
+        groups = (tuple(stage for stage in group if stage not in unwanted) for group in self.runtime.groups)
+        return [group for group in groups if group]

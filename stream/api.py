@@ -9,8 +9,8 @@ from typing import Any
 from configs.errors import SourceError
 from configs.load import load
 from stream.messages import End, Tracks
+from stream.pipeline import Pipeline
 from stream.records import Record, record_of
-from stream.runtime.topology import Pipeline
 from stream.sources.find import find
 from stream.stage import Chain, run_here
 

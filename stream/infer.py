@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 
 from configs.schema import EngineSettings, InferSettings
 from engines.pose_engine import PoseEngine
-from stream.messages import Begin, End, Frame, Message, Poses
+from stream.messages import Begin, Cut, End, Frame, Message, Poses
+from stream.runtime.frame_store import SLOTS_MAX
 from stream.stage import Stage
 
 
@@ -18,18 +19,21 @@ class Infer(Stage):
     frames are batched across sources, with whatever waits when the engine is free.
     """
 
-    def __init__(self, engine: EngineSettings, infer: InferSettings, slots: int) -> None:
+    def __init__(self, engine: EngineSettings, infer: InferSettings, slots: int | None) -> None:
         """Load the engine.
 
         Args:
             engine: how.
             infer: how frames are gathered.
-            slots: as many frames of a source there can be at once: to wait for more would be to wait forever.
+            slots: as many frames of a source there can be at once: to wait for more would be to wait forever. None:
+                as many as this stage asks for.
         """
         self._engine = PoseEngine(engine)
         self.notes = self._engine.notes
-        # By default half of them, so that the next batch is decoded meanwhile.
-        self._batch_max = min(infer.batch_max or min(self._engine.batch_best, max(1, slots // 2)), slots)
+        # By default at most half of them, so that the next batch is decoded meanwhile.
+        best = self._engine.batch_best if slots is None else min(self._engine.batch_best, max(1, slots // 2))
+        self._batch_max = min(infer.batch_max or best, slots or SLOTS_MAX)
+        self.slots_wanted = 2 * self._batch_max + 2
         self.patience_s = infer.delay_ms_max / 1000
         self._live: set[str] = set()
         self._held: dict[str, list[Frame]] = {}
@@ -46,9 +50,10 @@ class Infer(Stage):
                 if len(held) >= self._batch_max:
                     yield from self._give("")  # live frames first: files are read as fast as they are worked off
                     yield from self._give(self._queue(message.source))
-            case End():
+            case Cut() | End():
                 yield from self._give(self._queue(message.source))
-                self._live.discard(message.source)
+                if isinstance(message, End):
+                    self._live.discard(message.source)
                 yield message
             case _:
                 yield message
@@ -67,6 +72,6 @@ class Infer(Stage):
         frames = self._held.pop(queue, [])
         if not frames:
             return
-        found = self._engine([frame.pixels.array for frame in frames])
+        found = self._engine([frame.picture for frame in frames])
         for frame, people in zip(frames, found, strict=True):
             yield Poses(frame, people)

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct, structs
+from msgspec import Struct
 
+from configs.errors import OutputError, PosestreamError
 from configs.schema import Settings
-from stream.messages import SourceSpec
+from stream.messages import SourceSpec, StageFigures
 from stream.outputs import remove_empty
-from stream.runtime.metrics import StageFigures
-from stream.runtime.reports import Ended
-from stream.runtime.supervisor import PIPELINE, Progress, StageError, Supervisor
+from stream.pipeline import PIPELINE
+from stream.runtime.supervisor import Progress, StageError, Supervisor
+from stream.sinks.output import finish, part_of, writing
 
 _LIBRARIES = ("posestream", "torch", "numpy", "opencv-python", "av", "pyzmq", "filterpy")
 
 
 class SourceSummary(Struct, frozen=True):
-    """How one source went."""
+    """How one source went. All figures are its own."""
 
     source: str
     uri: str
@@ -31,10 +31,17 @@ class SourceSummary(Struct, frozen=True):
     """Files that this run has written, by name."""
     frames: int
     """Frames that reached the outputs."""
+    people: int
+    """People in all frames: one person in ten frames counts ten."""
     damaged: int
     """Packets or pictures that could not be read."""
     dropped: dict[str, int]
-    """Frames lost, by cause."""
+    """Cause -> frames that were lost."""
+    seconds: float
+    """From its opening to its end; other sources may have run beside it."""
+    fps: float
+    stages: dict[str, StageFigures]
+    """Stage -> its figures for this source; empty where the run ended before the source did."""
     complete: bool
     """False where the run ended before the source did."""
     problem: str
@@ -42,33 +49,46 @@ class SourceSummary(Struct, frozen=True):
 
     @property
     def unusable(self) -> bool:
-        """True where nothing could be had of it."""
+        """Whether no frame of it could be read."""
         return bool(self.problem) and self.frames == 0 and not self.outputs
 
 
+class Run(Struct, frozen=True):
+    """What all sources of a run share."""
+
+    notes: list[str]
+    """What the stages had to say: which backend was chosen and why, what could not be used."""
+    versions: dict[str, str]
+    settings: dict[str, object]
+
+
+class SourceFile(Struct, frozen=True):
+    """A source's run.json."""
+
+    schema: str
+    source: SourceSummary
+    run: Run
+
+
 class Summary(Struct, frozen=True):
-    """How a run went: what run.json holds."""
+    """How the whole run went."""
 
     schema: str
     sources: list[SourceSummary]
     frames: int
     people: int
-    """People in all frames: one person in ten frames counts ten."""
     seconds: float
     """From the first frame that could flow to the last output closed; models load before."""
     fps: float
     interrupted: bool
     failure: str
     """What stage failed and why; empty if none did."""
-    notes: list[str]
-    """What the stages had to say: which backend was chosen and why, what could not be used."""
     stages: dict[str, StageFigures]
     memory_bytes: dict[str, int]
     """Resident memory of each process at its end."""
     sent_bytes: dict[str, int]
     """What each group sent to the next: descriptions, no pixels."""
-    versions: dict[str, str]
-    settings: dict[str, object]
+    run: Run
 
 
 def launch(
@@ -76,8 +96,8 @@ def launch(
     specs: Sequence[SourceSpec],
     stops: Callable[[], int],
     watch: Callable[[Progress], None],
-) -> tuple[Summary, StageError | None]:
-    """Run the pipeline; each source's folder gets its outputs and a run.json.
+) -> tuple[Summary, PosestreamError | None]:
+    """Run the pipeline; each source's folder gets its outputs and, as soon as the source has ended, a run.json.
 
     A folder in which nothing was written keeps the outputs and the run.json that an older run left there.
 
@@ -85,74 +105,122 @@ def launch(
         settings: of the run.
         specs: the sources, with folders.
         stops: how often the user has asked to stop.
-        watch: shown where the run stands.
+        watch: shown where the run stands, ten times a second.
 
     Returns:
-        The summary and, where a stage failed, its error.
+        The summary and, where a stage failed or a run.json could not be written, that error.
     """
-    before = {spec.name: _outputs(spec) for spec in specs}
     supervisor = Supervisor(settings, specs, PIPELINE)
+    reporter = _Reporter(settings, specs, supervisor.progress)
+
+    def seen(progress: Progress) -> None:
+        reporter.write_ended()
+        watch(progress)
+
     failure: StageError | None = None
     try:
-        supervisor.run(stops, watch)
+        supervisor.run(stops, seen)
     except StageError as error:
         failure = error
-    progress = supervisor.progress
-    sources = [_source(spec, before[spec.name], progress.ended.get(spec.name)) for spec in specs]
-    summary = _summary(settings, sources, progress, stops() > 0, failure)
-    for source in summary.sources:
-        if source.outputs:
-            _write(Path(source.folder) / "run.json", structs.replace(summary, sources=[source]))
+    reporter.write_all()
     remove_empty(specs)
-    return summary, failure
+    return reporter.summary(stops() > 0, failure), failure or reporter.problem
 
 
-def _summary(
-    settings: Settings, sources: list[SourceSummary], progress: Progress, stopped: bool, failure: StageError | None
-) -> Summary:
-    seconds = (progress.finished_s or 0) - progress.started_s if progress.started_s else 0.0
-    frames = sum(source.frames for source in sources)
-    return Summary(
-        schema="run.v1",
-        sources=sources,
-        frames=frames,
-        people=sum(beat.people for beat in progress.beats.values()),
-        seconds=round(seconds, 3),
-        fps=round(frames / seconds, 2) if seconds else 0.0,
-        interrupted=stopped,
-        failure=f"{failure.group}: {failure}" if failure else "",
-        notes=progress.notes,
-        stages=progress.stages(),
-        memory_bytes={group: beat.memory_bytes for group, beat in progress.beats.items()},
-        sent_bytes={group: beat.sent_bytes for group, beat in progress.beats.items()},
-        versions={"python": platform.python_version()}
-        | {name: importlib.metadata.version(name) for name in _LIBRARIES},
-        settings=settings.model_dump(mode="json"),
-    )
+class _Reporter:
+    """Sums up each source as it ends, and the run."""
+
+    def __init__(self, settings: Settings, specs: Sequence[SourceSpec], progress: Progress) -> None:
+        self._settings, self._specs, self._progress = settings, specs, progress
+        self._before = {spec.name: _outputs(spec) for spec in specs}
+        self._written: dict[str, SourceSummary] = {}
+        self.problem: OutputError | None = None
+        """Why a run.json could not be written, of the first such."""
+
+    def write_ended(self) -> None:
+        """Write the run.json of each source that has ended since."""
+        for spec in self._specs:
+            if spec.name in self._progress.ended and spec.name not in self._written:
+                self._write(spec)
+
+    def write_all(self) -> None:
+        """Write the run.json of the sources that have not ended either."""
+        for spec in self._specs:
+            if spec.name not in self._written:
+                self._write(spec)
+
+    def summary(self, interrupted: bool, failure: StageError | None) -> Summary:
+        """How the whole run went."""
+        progress = self._progress
+        seconds = (progress.finished_s or 0) - progress.started_s if progress.started_s else 0.0
+        sources = [self._written[spec.name] for spec in self._specs]
+        frames = sum(source.frames for source in sources)
+        return Summary(
+            schema="summary.v1",
+            sources=sources,
+            frames=frames,
+            people=sum(source.people for source in sources),
+            seconds=round(seconds, 3),
+            fps=_rate(frames, seconds),
+            interrupted=interrupted,
+            failure=f"{failure.group}: {failure}" if failure else "",
+            stages=progress.stages(),
+            memory_bytes={group: beat.memory_bytes for group, beat in progress.beats.items()},
+            sent_bytes={group: beat.sent_bytes for group, beat in progress.beats.items()},
+            run=self._run(),
+        )
+
+    def _write(self, spec: SourceSpec) -> None:
+        source = self._written[spec.name] = self._source(spec, self._before[spec.name])
+        if not source.outputs:
+            return
+        path = Path(spec.folder) / "run.json"
+        file = SourceFile("run.v2", source, self._run())
+        try:
+            with writing(path):
+                part_of(path).write_bytes(msgspec.json.format(msgspec.json.encode(file), indent=2) + b"\n")
+            finish(path)
+        except OutputError as error:
+            part_of(path).unlink(missing_ok=True)
+            self.problem = self.problem or error
+
+    def _source(self, spec: SourceSpec, before: Mapping[str, tuple[int, int]]) -> SourceSummary:
+        ended, counts = self._progress.ended.get(spec.name), self._progress.counts(spec.name)
+        seconds = self._progress.seconds(spec.name)
+        return SourceSummary(
+            source=spec.name,
+            uri=spec.uri,
+            folder=spec.folder,
+            outputs=[name for name, file in _outputs(spec).items() if before.get(name) != file],
+            frames=counts.frames,
+            people=counts.people,
+            damaged=ended.end.damaged if ended else 0,
+            dropped=counts.dropped,
+            seconds=round(seconds, 3),
+            fps=_rate(counts.frames, seconds),
+            stages=ended.end.stages if ended else {},
+            complete=bool(ended and not ended.end.stopped and not ended.end.problem),
+            problem=ended.end.problem if ended else "",
+        )
+
+    def _run(self) -> Run:
+        versions = {"python": platform.python_version()} | {name: _version(name) for name in _LIBRARIES}
+        return Run(self._progress.notes, versions, self._settings.model_dump(mode="json"))
 
 
-def _source(spec: SourceSpec, before: Mapping[str, tuple[int, int]], ended: Ended | None) -> SourceSummary:
-    return SourceSummary(
-        source=spec.name,
-        uri=spec.uri,
-        folder=spec.folder,
-        outputs=[name for name, file in _outputs(spec).items() if before.get(name) != file],
-        frames=ended.frames_done if ended else 0,
-        damaged=ended.end.damaged if ended else 0,
-        dropped={},
-        complete=bool(ended and not ended.end.stopped and not ended.end.problem),
-        problem=ended.end.problem if ended else "",
-    )
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:  # another package may bring the module, as opencv-python-headless
+        return "unknown"
+
+
+def _rate(frames: int, seconds: float) -> float:
+    return round(frames / seconds, 2) if seconds else 0.0
 
 
 def _outputs(spec: SourceSpec) -> dict[str, tuple[int, int]]:
-    """Give the output files that there are, with what tells one from another that took its name."""
+    """Output files present: name -> (inode, mtime), to recognise files that this run has replaced."""
     paths = [Path(spec.folder) / name for name in ("overlay.mp4", "keypoints.jsonl")]
     stats = {path.name: path.stat() for path in paths if path.exists()}
     return {name: (status.st_ino, status.st_mtime_ns) for name, status in stats.items()}
-
-
-def _write(path: Path, summary: Summary) -> None:
-    part = path.with_suffix(".json.part")
-    part.write_bytes(msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
-    os.replace(part, path)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -15,8 +15,9 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from engines.ops.people import F, People
+from stream import arrays
 
-WIRE_VERSION = 1
+WIRE_VERSION = 2
 """Rises when a message changes; both ends of a socket must agree."""
 
 
@@ -59,6 +60,8 @@ class SourceSpec(Struct, frozen=True):
     """A file's or folder's path."""
     folder: str = ""
     """Where this source's outputs go; empty: nowhere."""
+    states: dict[str, bytes] = {}
+    """Stage -> its snapshot at the `Cut` that this run continues from; empty: from the beginning."""
 
 
 class Begin(Struct, frozen=True, tag="begin"):
@@ -96,13 +99,25 @@ class Frame(Struct, frozen=True, tag="frame"):
     """The same moment since the Unix epoch: a label only."""
     width: int
     height: int
-    pixels: Pixels
+    pixels: Pixels | None
+    """None: they were not needed any more where the frame went."""
     flags: tuple[str, ...] = ()
     """What was wrong with it, e.g. "damaged"."""
     dropped: int = 0
     """Frames lost just before this one."""
     times_ns: dict[str, int] = {}
     """Stage -> when it was done with this frame, on the monotonic clock."""
+
+    @property
+    def picture(self) -> NDArray[np.uint8]:
+        """(H, W, 3) RGB.
+
+        Raises:
+            WireError: the frame came without its pixels.
+        """
+        if self.pixels is None:
+            raise WireError(f"frame {self.index} of {self.source} came without its pixels")
+        return self.pixels.array
 
 
 class Poses(Struct, frozen=True, tag="poses"):
@@ -124,6 +139,41 @@ class Tracks(Struct, frozen=True, tag="tracks"):
     """(N, 17, 2) steadied keypoints, pixels of the upright source frame."""
 
 
+class Drop(Struct, frozen=True, tag="drop"):
+    """A frame that a stage gave up, in the place of its message; it passes through to the sinks, which count it."""
+
+    frame: Frame
+    cause: str
+    """Why, one word for the counts, e.g. "late"."""
+    stage: str = ""
+    """Which stage; filled in by the runtime."""
+
+
+class Cut(Struct, frozen=True, tag="cut"):
+    """A barrier between two frames of a source: each stage that it has passed is done with all before it."""
+
+    source: str
+    index: int
+    """Of the first frame after it."""
+    states: dict[str, bytes] = {}
+    """Stage -> its snapshot here; `SourceSpec.states` takes it."""
+
+
+class StageFigures(Struct):
+    """What a stage has done so far."""
+
+    frames: int = 0
+    """Frames that it has handed on."""
+    busy_s: float = 0.0
+    """Time spent working, waiting not counted."""
+    p50_ms: float = 0.0
+    """Time a frame, median; 0 before the first frame."""
+    p95_ms: float = 0.0
+    p99_ms: float = 0.0
+    dropped: dict[str, int] = {}
+    """Cause -> frames that it gave up."""
+
+
 class End(Struct, frozen=True, tag="end"):
     """A source has ended; nothing of it follows."""
 
@@ -136,14 +186,16 @@ class End(Struct, frozen=True, tag="end"):
     """True if the run was interrupted before the source's end."""
     problem: str = ""
     """Why it could not be opened or read on, one line; empty if it ended well."""
+    stages: dict[str, StageFigures] = {}
+    """Stage -> its figures for this source; each stage that it passes adds its own."""
 
 
-Message = Begin | Frame | Poses | Tracks | End
+Message = Begin | Frame | Poses | Tracks | Drop | Cut | End
 """All that travels between stages."""
 
 
 def frame_of(message: Message) -> Frame | None:
-    """Give the frame a message speaks of; None for Begin and End."""
+    """The frame a message carries, None for all others; that of a `Drop` counts as one no more."""
     match message:
         case Frame():
             return message
@@ -191,9 +243,7 @@ class Wire:
         if kind is Pixels:
             slot = Slot(*plain[:3])
             return Pixels(self._picture(slot, plain[3], plain[4]), slot)
-        dtype = get_args(get_args(kind)[1])[0]
-        shape, raw = plain
-        return np.frombuffer(raw, dtype).reshape(shape)
+        return arrays.from_plain(kind, plain)
 
 
 _HEADER = b"ps" + bytes([WIRE_VERSION])
@@ -205,6 +255,4 @@ def _to_plain(value: Any) -> Any:
             raise WireError("a picture that lies in no frame store cannot leave its process")
         slot, (height, width, _) = value.slot, value.array.shape
         return (slot.store, slot.index, slot.generation, height, width)
-    if isinstance(value, np.ndarray):
-        return (value.shape, np.ascontiguousarray(value).data.cast("B") if value.size else b"")
-    raise WireError(f"a {type(value).__name__} cannot travel")
+    return arrays.to_plain(value)

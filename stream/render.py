@@ -1,8 +1,8 @@
-"""The stage that draws: Tracks in, Frame with a drawn picture out."""
+"""The stage that draws on the frames of tracks."""
 
 from __future__ import annotations
 
-from collections import deque
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from msgspec import structs
 
 from configs.errors import EngineError
 from configs.schema import RenderSettings
-from engines.ops.people import F
+from stream.arrays import pack, unpack
 from stream.messages import Begin, End, Frame, Message, Pixels, Tracks
 from stream.stage import Stage
 
@@ -44,12 +44,12 @@ class _Seen:
     epoch: int = 0
     pts_ns: int | None = None
     interval_s: float | None = None
-    trails: dict[int, deque[tuple[int, F]]] = field(default_factory=dict)
+    trails: dict[int, list[tuple[int, tuple[float, float]]]] = field(default_factory=dict)
     """By id: when, and where the middle of the box was; oldest first."""
 
 
 class Render(Stage):
-    """Tracks in, Frame out, its picture a drawn copy.
+    """Tracks in, Tracks out, the picture of their frame a drawn copy.
 
     The line below tells, of a live source, frames a second and age; of any other, only what the
     video itself says: its overlay is a function of video, weights and settings, however fast the machine.
@@ -79,19 +79,27 @@ class Render(Stage):
                 return
         yield message
 
-    def _drawn(self, tracks: Tracks, seen: _Seen) -> Frame:
-        if tracks.frame.epoch != seen.epoch:
-            seen.epoch, seen.pts_ns, seen.trails = tracks.frame.epoch, None, {}
-        canvas = self._canvas(tracks.frame.pixels.array)
+    def snapshot(self, source: str) -> bytes:
+        return pack(self._seen[source])
+
+    def restore(self, source: str, state: bytes) -> None:
+        self._seen[source] = unpack(state, _Seen)
+
+    def _drawn(self, tracks: Tracks, seen: _Seen) -> Tracks:
+        frame = tracks.frame
+        if frame.epoch != seen.epoch:
+            seen.epoch, seen.pts_ns, seen.trails = frame.epoch, None, {}
+        canvas = self._canvas(frame.picture)
         if self._settings.trail_s:
             self._remember(tracks, seen.trails)
             for number, steps in seen.trails.items():
-                canvas.path(np.stack([middle for _, middle in steps]), self._colour_of(number))
+                canvas.path(np.array([middle for _, middle in steps], np.float32), self._colour_of(number))
         self._people(canvas, tracks)
-        _measure(tracks.frame, seen)
+        _measure(frame, seen)
         if self._settings.hud:
             canvas.note(_line(tracks, seen))
-        return structs.replace(tracks.frame, pixels=Pixels(canvas.picture))
+        slot = frame.pixels.slot if frame.pixels else None  # still to be released when the frame is done with
+        return structs.replace(tracks, frame=structs.replace(frame, pixels=Pixels(canvas.picture, slot)))
 
     def _people(self, canvas: Canvas, tracks: Tracks) -> None:
         people = tracks.people
@@ -104,15 +112,15 @@ class Render(Stage):
             for at, colour in enumerate(colours):
                 canvas.label(f"#{tracks.ids[at]}", f"{people.scores[at]:.2f}", people.boxes[at], colour)
 
-    def _remember(self, tracks: Tracks, trails: dict[int, deque[tuple[int, F]]]) -> None:
+    def _remember(self, tracks: Tracks, trails: dict[int, list[tuple[int, tuple[float, float]]]]) -> None:
         """Add where everybody is; forget what is older than a trail, and who has none left."""
         now_ns = tracks.frame.pts_ns
         for number, box in zip(tracks.ids.tolist(), tracks.people.boxes, strict=True):
-            trails.setdefault(number, deque()).append((now_ns, box.reshape(2, 2).mean(0)))
+            x, y = box.reshape(2, 2).mean(0).tolist()
+            trails.setdefault(number, []).append((now_ns, (x, y)))
         for number, steps in list(trails.items()):
-            while steps and now_ns - steps[0][0] > self._settings.trail_s * 1e9:
-                steps.popleft()
-            if not steps:
+            trails[number] = [step for step in steps if now_ns - step[0] <= self._settings.trail_s * 1e9]
+            if not trails[number]:
                 del trails[number]
 
 
@@ -123,7 +131,7 @@ def _measure(frame: Frame, seen: _Seen) -> None:
         if seen.interval_s is None:
             seen.interval_s = step_s
         else:
-            seen.interval_s += (step_s - seen.interval_s) * (1 - np.exp(-step_s / _RATE_TAU_S))
+            seen.interval_s += (step_s - seen.interval_s) * (1 - math.exp(-step_s / _RATE_TAU_S))
     seen.pts_ns = frame.pts_ns
 
 
@@ -131,8 +139,9 @@ def _line(tracks: Tracks, seen: _Seen) -> str:
     frame, count = tracks.frame, len(tracks.people)
     people = "1 person" if count == 1 else f"{count} people"
     if not seen.live:
-        minutes, ms = divmod(frame.pts_ns // 1_000_000, 60_000)
-        return f"{minutes:02d}:{ms // 1000:02d}.{ms % 1000:03d} | frame {frame.index} | {people}"
+        minutes, ms = divmod(abs(frame.pts_ns) // 1_000_000, 60_000)
+        sign = "-" if frame.pts_ns < 0 else ""
+        return f"{sign}{minutes:02d}:{ms // 1000:02d}.{ms % 1000:03d} | frame {frame.index} | {people}"
     parts = [people]
     if frame.times_ns:
         parts.insert(0, f"age {(max(frame.times_ns.values()) - frame.captured_ns) / 1e6:.0f} ms")

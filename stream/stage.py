@@ -12,13 +12,17 @@ class Stage(ABC):
     """One step of the pipeline: messages in, messages out.
 
     It knows its messages and its own settings. Sockets, processes, the wall
-    clock and the other stages are somebody else's business. `Begin` and `End`
-    of a source pass through every stage, `End` after all that was held back of
-    that source. What a stage was given it never changes; it gives changed copies.
+    clock and the other stages are somebody else's business. `Begin`, `Cut`, `Drop`
+    and `End` of a source pass through every stage, `Cut` and `End` after all that was
+    held back of that source. A frame is handed on once: as a message, or as a `Drop`;
+    a sink hands its messages on too. What a stage was given it never changes; it gives
+    changed copies.
     """
 
     patience_s: float = 0.0
     """How long it likes to wait for more before `pause`."""
+    slots_wanted: int = 0
+    """Frames under way at once that keep it busy; 0: as many as any."""
     notes: Sequence[str] = ()
     """Lines to be shown to the user: what it chose and why, what it could not use."""
 
@@ -34,6 +38,13 @@ class Stage(ABC):
         """Give all that was held back and finish what is open: the input has ended."""
         return ()
 
+    def snapshot(self, source: str) -> bytes:
+        """What it remembers of a source between two frames; empty: nothing."""
+        return b""
+
+    def restore(self, source: str, state: bytes) -> None:
+        """Continue a source, just begun, from a snapshot of the same version."""
+
     def close(self) -> None:
         """Release what was opened. Called once, also after an error."""
 
@@ -44,6 +55,7 @@ class Chain(Stage):
     def __init__(self, stages: Sequence[Stage]) -> None:
         self.stages = tuple(stages)
         self.patience_s = max((stage.patience_s for stage in self.stages), default=0.0)
+        self.slots_wanted = max((stage.slots_wanted for stage in self.stages), default=0)
         self.notes = [note for stage in self.stages for note in stage.notes]
 
     def process(self, message: Message) -> Iterator[Message]:
@@ -68,34 +80,6 @@ class Chain(Stage):
             yield from self._from(at + 1, self.stages[at].process(message))
 
 
-class Sinks(Stage):
-    """Branches side by side: each message goes into every one, then is given as done with.
-
-    What a branch gives is dropped: it ends in a sink.
-    """
-
-    def __init__(self, branches: Sequence[Stage]) -> None:
-        self.branches = tuple(branches)
-
-    def process(self, message: Message) -> Iterator[Message]:
-        for branch in self.branches:
-            _drop(branch.process(message))
-        yield message
-
-    def pause(self) -> Iterable[Message]:
-        for branch in self.branches:
-            _drop(branch.pause())
-        return ()
-
-    def flush(self) -> Iterable[Message]:
-        for branch in self.branches:
-            _drop(branch.flush())
-        return ()
-
-    def close(self) -> None:
-        close_all(self.branches)
-
-
 def close_all(stages: Iterable[Stage]) -> None:
     """Close every stage, the last first; the first error is raised after all were tried."""
     first: Exception | None = None
@@ -116,8 +100,3 @@ def run_here(messages: Iterable[Message], stage: Stage) -> Iterator[Message]:
         yield from stage.flush()
     finally:
         stage.close()
-
-
-def _drop(messages: Iterable[Message]) -> None:
-    for _ in messages:
-        pass

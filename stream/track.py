@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from msgspec import Struct
+
 from configs.schema import SmoothSettings, TrackSettings
+from stream.arrays import pack, unpack
 from stream.messages import Begin, End, Message, Poses, Tracks
 from stream.stage import Stage
-from stream.tracking.tracker import Tracker
+from stream.tracking.tracker import Tracker, TrackerState
+
+
+class _State(Struct, frozen=True):
+    """What is remembered of one source."""
+
+    tracker: TrackerState
+    clock: tuple[int, int, int]
 
 
 class Track(Stage):
@@ -40,6 +50,14 @@ class Track(Stage):
                 yield message
             case _:
                 yield message
+
+    def snapshot(self, source: str) -> bytes:
+        return pack(_State(self._trackers[source].state(), self._clocks[source]))
+
+    def restore(self, source: str, state: bytes) -> None:
+        was = unpack(state, _State)
+        self._trackers[source].restore(was.tracker)
+        self._clocks[source] = was.clock
 
     def _follow(self, poses: Poses) -> Tracks:
         frame = poses.frame

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar, TextIO
 
 import numpy as np
+from msgspec import structs
 
 from configs.errors import EngineError
 from configs.schema import Settings
 from engines.ops.people import People, nobody
-from stream.messages import Begin, End, Frame, Message, Pixels, Poses, SourceSpec, Tracks
-from stream.runtime.topology import Pipeline
-from stream.stage import Stage
+from stream.messages import Begin, Cut, Drop, End, Frame, Message, Pixels, Poses, SourceSpec, Tracks, frame_of
+from stream.pipeline import Pipeline
+from stream.stage import Chain, Stage
 
 WIDTH, HEIGHT = 64, 48
 
@@ -31,10 +33,12 @@ class Numbered(Pipeline):
     def source(self, specs: Sequence[SourceSpec], settings: Settings, stop: Callable[[], bool]) -> Iterator[Message]:
         for spec in specs:
             yield Begin(spec, WIDTH, HEIGHT, 25.0)
-            given = 0
+            given = int(spec.states.get("decode", b"0"))
             while given < int(spec.uri) and not stop():
                 yield _frame(spec.name, given)
                 given += 1
+                if settings.runtime.cut_every and given % settings.runtime.cut_every == 0:
+                    yield Cut(spec.name, given, {"decode": b"%d" % given})
             yield End(spec.name, given, stopped=given < int(spec.uri))
 
     def stage(self, name: str, settings: Settings) -> Stage:
@@ -73,6 +77,46 @@ class Waiting(Numbered):
 
     def stage(self, name: str, settings: Settings) -> Stage:
         return Patient() if name == "infer" else super().stage(name, settings)
+
+
+class Dropping(Numbered):
+    """The same with an nms that gives up every tenth frame and a tracker that then gives up every seventh."""
+
+    def stage(self, name: str, settings: Settings) -> Stage:
+        if name == "nms":
+            return Gives(10, "tenth")
+        return Chain([Gives(7, "seventh"), Tell()]) if name == "track" else super().stage(name, settings)
+
+
+class Losing(Numbered):
+    """The same with an nms that keeps every tenth frame for itself, which no stage may."""
+
+    def stage(self, name: str, settings: Settings) -> Stage:
+        return Swallows(10) if name == "nms" else super().stage(name, settings)
+
+
+class Summing(Numbered):
+    """The same with a tracker whose result is the sum of all numbers so far."""
+
+    def stage(self, name: str, settings: Settings) -> Stage:
+        return Sums() if name == "nms" else super().stage(name, settings)
+
+
+class Printing(Numbered):
+    """The same with a network that prints."""
+
+    def stage(self, name: str, settings: Settings) -> Stage:
+        print(f"{name} says something")
+        return super().stage(name, settings)
+
+
+class Asleep(Numbered):
+    """The same with a network that is never loaded."""
+
+    def stage(self, name: str, settings: Settings) -> Stage:
+        if name == "infer":
+            threading.Event().wait()
+        return super().stage(name, settings)
 
 
 class Breaking(Numbered):
@@ -152,6 +196,49 @@ class Through(Stage):
 
     def process(self, message: Message) -> Iterator[Message]:
         yield message
+
+
+class Gives(Stage):
+    """Hands everything on but every so many-th frame, which it gives up."""
+
+    def __init__(self, every: int, cause: str) -> None:
+        self._every, self._cause = every, cause
+
+    def process(self, message: Message) -> Iterator[Message]:
+        frame = frame_of(message)
+        yield Drop(frame, self._cause) if frame and frame.index % self._every == 0 else message
+
+
+class Swallows(Stage):
+    """Hands everything on but every so many-th frame, of which nothing is heard again."""
+
+    def __init__(self, every: int) -> None:
+        self._every = every
+
+    def process(self, message: Message) -> Iterator[Message]:
+        frame = frame_of(message)
+        if frame is None or frame.index % self._every:
+            yield message
+
+
+class Sums(Stage):
+    """Poses in and on, their logits the sum of the source's numbers so far."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, int] = {}
+
+    def process(self, message: Message) -> Iterator[Message]:
+        if isinstance(message, Poses):
+            source = message.frame.source
+            self._sums[source] = self._sums.get(source, 0) + int(message.people.logits[0, 0])
+            message = structs.replace(message, people=person(self._sums[source]))
+        yield message
+
+    def snapshot(self, source: str) -> bytes:
+        return b"%d" % self._sums[source]
+
+    def restore(self, source: str, state: bytes) -> None:
+        self._sums[source] = int(state)
 
 
 class Tell(Stage):

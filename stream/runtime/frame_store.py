@@ -6,44 +6,75 @@ import mmap
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream.messages import Slot, WireError
 
-_HEADER_BYTES = 4096  # one page: an int64 generation a slot
+SLOTS_MAX = 256
+_HEADER_BYTES = 16 * SLOTS_MAX  # an int64 generation and an int64 owner a slot
+_FREE = 0
+
+
+class StoreFds(NamedTuple):
+    """File descriptors of a store, which child processes may inherit; who made them closes them."""
+
+    memory: int
+    listen: int
+    """Readable once a slot was released."""
+    ring: int
+    """What a release writes to; may be the same as `listen`."""
+
+    def close(self) -> None:
+        """Close them; a store that maps the memory keeps it."""
+        for fd in set(self):
+            os.close(fd)
 
 
 class FrameStore:
-    """The slots of one decoder. Its free slots are the credits: no free slot, no new frame.
+    """The slots of one decoder, each with its owner: the group that is to read or to release it.
+
+    Its free slots are the credits: no free slot, no new frame. The owner stands in the shared memory, so any
+    group can release a slot, and what a dead group owned can be had back from outside.
 
     The memory has no name (a memfd, elsewhere an unlinked file), so nothing is left of it
     when the last process that maps it is gone, however it went. It is sparse: a slot takes
     as much memory as the largest picture that lay in it.
     """
 
-    def __init__(self, number: int, fd: int, slots: int) -> None:
+    def __init__(self, number: int, fds: StoreFds, slots: int) -> None:
         """Map a store that `create` made.
 
         Args:
             number: which decoder's it is.
-            fd: its file descriptor; the caller keeps and closes it.
+            fds: its file descriptors; the caller keeps and closes them.
             slots: how many it has.
         """
         self.number = number
-        self._map = mmap.mmap(fd, os.fstat(fd).st_size)
+        self.fds = fds
+        self.slots = slots
+        self._map = mmap.mmap(fds.memory, os.fstat(fds.memory).st_size)
         self._slot_bytes = (len(self._map) - _HEADER_BYTES) // slots
         self._generations = np.frombuffer(self._map, np.int64, slots)
-        self._free = list(range(slots))
+        self._owners = np.frombuffer(self._map, np.int64, slots, 8 * SLOTS_MAX)
 
-    @property
-    def free(self) -> int:
-        """Slots that a picture may be put in now."""
-        return len(self._free)
+    def has_free(self, at_most: int | None = None) -> bool:
+        """Whether a picture may be put now; `at_most`: of so many slots only."""
+        return bool((self._owners[:at_most] == _FREE).any())
 
-    def put(self, picture: NDArray[np.uint8]) -> Slot:
+    def held(self, owner: int) -> int:
+        """How many slots a group owns."""
+        return int((self._owners == owner).sum())
+
+    def put(self, picture: NDArray[np.uint8], owner: int) -> Slot:
         """Copy an (H, W, 3) picture into a free slot; for the store's decoder alone.
+
+        Args:
+            picture: of any size that fits.
+            owner: number of the group that gets it, from 1.
 
         Raises:
             IndexError: no slot is free.
@@ -51,19 +82,39 @@ class FrameStore:
         """
         if picture.nbytes > self._slot_bytes:
             raise WireError(f"a picture of {picture.nbytes} bytes does not fit a slot of {self._slot_bytes}")
-        index = self._free.pop()
+        index = int(np.flatnonzero(self._owners == _FREE)[0])
         self._generations[index] += 1
-        slot = Slot(self.number, index, int(self._generations[index]))
+        self._owners[index] = owner
         self._view(index, *picture.shape[:2])[:] = picture
-        return slot
+        return Slot(self.number, index, int(self._generations[index]))
+
+    def pass_on(self, slot: Slot, owner: int) -> None:
+        """Make another group the owner of a slot; a stale slot stays as it is."""
+        if self._is_current(slot):
+            self._owners[slot.index] = owner
 
     def release(self, slot: Slot) -> None:
-        """Take a slot back: its last reader is done. A stale or repeated release changes nothing."""
-        if slot.generation == self._generations[slot.index] and slot.index not in self._free:
-            self._free.append(slot.index)
+        """Free a slot, whoever owns it, and wake its decoder. A stale or repeated release changes nothing."""
+        if self._is_current(slot):
+            self._owners[slot.index] = _FREE
+            self._ring()
+
+    def reclaim(self, owner: int) -> int:
+        """Free all slots of a group that is gone; how many it owned."""
+        mine = self._owners == owner
+        self._owners[mine] = _FREE
+        self._ring()
+        return int(mine.sum())
+
+    def hush(self) -> None:
+        """Let `fds.listen` be readable no more until the next release."""
+        try:
+            os.read(self.fds.listen, 4096)
+        except BlockingIOError:
+            return
 
     def picture(self, slot: Slot, height: int, width: int) -> NDArray[np.uint8]:
-        """Give a read-only (height, width, 3) view of the picture in a slot; nothing is copied.
+        """A read-only (height, width, 3) view of the picture in a slot; nothing is copied.
 
         Raises:
             WireError: the slot holds another picture by now, or does not exist.
@@ -78,24 +129,50 @@ class FrameStore:
         view.flags.writeable = False
         return view
 
+    def close(self) -> None:
+        """Map it no more; pictures that are still in use keep the memory."""
+        self._generations = self._owners = np.zeros(0, np.int64)
+        try:
+            self._map.close()
+        except BufferError:
+            return
+
+    def _is_current(self, slot: Slot) -> bool:
+        return bool(slot.generation == self._generations[slot.index] and self._owners[slot.index] != _FREE)
+
+    def _ring(self) -> None:
+        try:
+            os.write(self.fds.ring, (1).to_bytes(8, sys.byteorder))
+        except (BlockingIOError, BrokenPipeError):  # it rings already; or nobody listens any more
+            return
+
     def _view(self, index: int, height: int, width: int) -> NDArray[np.uint8]:
         start = _HEADER_BYTES + index * self._slot_bytes
         return np.frombuffer(self._map, np.uint8, height * width * 3, start).reshape(height, width, 3)
 
 
-def create(slots: int, slot_bytes: int) -> int:
-    """Make the memory of a store and give its file descriptor, which child processes may inherit.
+def create(slots: int, slot_bytes: int) -> StoreFds:
+    """File descriptors of a new store.
 
     Args:
-        slots: 1 to 512.
+        slots: 1 to 256.
         slot_bytes: the largest picture, in bytes.
     """
     page_bytes = mmap.ALLOCATIONGRANULARITY
     slot_bytes = -(-slot_bytes // page_bytes) * page_bytes
     if sys.platform == "linux":
-        fd = os.memfd_create("posestream-frames")
+        memory = os.memfd_create("posestream-frames")
+        listen = ring = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
     else:
         with tempfile.TemporaryFile() as file:  # has no name on disk
-            fd = os.dup(file.fileno())
-    os.ftruncate(fd, _HEADER_BYTES + slots * slot_bytes)
-    return fd
+            memory = os.dup(file.fileno())
+        listen, ring = os.pipe()
+        os.set_blocking(listen, False)
+        os.set_blocking(ring, False)
+    os.ftruncate(memory, _HEADER_BYTES + slots * slot_bytes)
+    return StoreFds(memory, listen, ring)
+
+
+def held_by(stores: Sequence[FrameStore], owner: int) -> int:
+    """How many slots of all stores a group owns."""
+    return sum(store.held(owner) for store in stores)

@@ -8,16 +8,17 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import psutil
+from msgspec import structs
 
 from configs.errors import EXIT_FAILED, PosestreamError
 from configs.schema import Settings
-from stream.messages import Begin, End, Frame, Message, Tracks
+from stream.messages import Begin, Cut, Drop, End, Frame, Message, Tracks, frame_of
 from stream.runtime.frame_store import FrameStore
-from stream.runtime.metrics import Meter
-from stream.runtime.reports import Beat, Began, Done, Ended, Failed, Joined, Ready
-from stream.runtime.topology import Factory, GroupSpec, build, read
-from stream.runtime.transport import Link, Stopped
-from stream.stage import Stage
+from stream.runtime.metrics import Metered, StageMeter, timed
+from stream.runtime.reports import Beat, Began, Counts, Done, Ended, Failed, Joined, Reached, Ready
+from stream.runtime.topology import Factory, GroupSpec
+from stream.runtime.transport import GroupSockets
+from stream.stage import Chain, Stage
 
 _BEAT_S = 0.5
 
@@ -26,17 +27,17 @@ def run_group(
     spec: GroupSpec, settings: Settings, factory: Factory, context: Any, stores: Mapping[int, FrameStore]
 ) -> None:
     """Run a group from its start to its end; errors are reported to the supervisor, not raised."""
-    link = Link(spec, context, stores)
+    sockets = GroupSockets(spec, context, stores)
     try:
-        _Group(spec, settings, factory, link).run()
+        _GroupLoop(spec, settings, factory, sockets).run()
     except Exception as error:
-        link.report(failure(error))
+        sockets.report(failure(error))
     finally:
-        link.close()
+        sockets.close()
 
 
 def failure(error: Exception) -> Failed:
-    """Put an error into one line."""
+    """An error in one line, with the exit code that is its own."""
     text = " ".join(str(error).split()) or type(error).__name__
     code = EXIT_FAILED
     if isinstance(error, PosestreamError):
@@ -46,26 +47,26 @@ def failure(error: Exception) -> Failed:
     return Failed(code, text, "".join(traceback.format_exception(error)))
 
 
-class _Group:
-    def __init__(self, spec: GroupSpec, settings: Settings, factory: Factory, link: Link) -> None:
-        self._spec, self._settings, self._factory, self._link = spec, settings, factory, link
-        self._meters: dict[str, Meter] = {}
-        self._people = 0
-        self._done: dict[str, int] = {}
+class _GroupLoop:
+    def __init__(self, spec: GroupSpec, settings: Settings, factory: Factory, sockets: GroupSockets) -> None:
+        engine = settings.engine.model_copy(update={"device": spec.device})
+        self._settings = settings.model_copy(update={"engine": engine})
+        self._spec, self._factory, self._sockets = spec, factory, sockets
+        self._meters = {name: StageMeter() for name in spec.stages}
+        self._tally = _Tally()
+        self._handled = 0
         self._beat_due_s = 0.0
         self._process = psutil.Process()
 
     def run(self) -> None:
-        link = self._link
-        link.connect()
-        link.report(Joined())
-        engine = self._settings.engine.model_copy(update={"device": self._spec.device})
-        settings = self._settings.model_copy(update={"engine": engine})
-        stage = build(self._spec.stages, settings, self._factory, self._meters)
+        sockets = self._sockets
+        sockets.connect()
+        sockets.report(Joined())
+        stage = self._stage()
         try:
-            link.beat = self._beat
-            link.report(Ready(list(stage.notes)))
-            link.wait_for("go")
+            sockets.beat = self._beat
+            sockets.report(Ready(list(stage.notes), stage.slots_wanted))
+            sockets.wait_to_go()
             if self._spec.inbox:
                 self._serve(stage)
             else:
@@ -73,52 +74,104 @@ class _Group:
             self._give(stage.flush())
         finally:
             stage.close()
-        link.finish()
+        sockets.finish()
         self._beat_due_s = 0.0
         self._beat()
-        link.report(Done())
+        sockets.report(Done())
+
+    def _stage(self) -> Stage:
+        names = self._spec.stages if self._spec.inbox else self._spec.stages[1:]
+        made = [(name, self._factory.stage(name, self._settings)) for name in names]
+        return Chain([Metered(name, stage, self._meters[name]) for name, stage in made])
 
     def _read(self, stage: Stage) -> None:
-        messages = read(self._spec, self._settings, self._factory, self._meters, self._link.stopping)
-        for message in messages:
+        """First the slot, then the frame: one that waited for a slot would grow old meanwhile."""
+        name = self._spec.stages[0]
+        source = self._factory.source(self._spec.sources, self._settings, self._sockets.stopping)
+        messages = timed(name, self._meters[name], source, one_by_one=True)
+        while True:
+            has_slot = self._sockets.wait_for_slot()
+            message = next(messages, None)
+            if message is None:
+                return
+            self._handled += 1
             if isinstance(message, Begin):
-                self._link.report(Began(message))
-            self._give(stage.process(message))
+                self._sockets.report(Began(message))
+            if has_slot or not isinstance(message, Frame):
+                self._give(stage.process(message))
 
     def _serve(self, stage: Stage) -> None:
         pause_due_s = 0.0  # counted from the first message after the last pause: that one waits longest
-        while not self._link.ended():
-            message = self._link.receive(max(0.0, pause_due_s - time.monotonic()))
+        while not self._sockets.ended():
+            message = self._sockets.receive(max(0.0, pause_due_s - time.monotonic()))
             if message is None:
                 self._give(stage.pause())
-                message = self._link.receive(None)
+                message = self._sockets.receive(None)
                 pause_due_s = time.monotonic() + stage.patience_s
             self._beat()
-            if message is None or (isinstance(message, Frame) and self._link.stopping()):
-                continue  # a frame that nobody has looked at yet: the run ends early, without it
+            if message is None:
+                continue
+            self._handled += 1
+            if isinstance(message, Frame) and self._sockets.stopping():
+                self._sockets.release(message)  # nobody has looked at it yet: the run ends early, without it
+                continue
             self._give(stage.process(message))
 
     def _give(self, messages: Iterable[Message]) -> None:
         for message in messages:
-            try:
-                self._link.send(message)
-            except Stopped:
-                continue
-            if not self._spec.outlet:
+            self._handled += 1
+            if isinstance(message, Drop):
+                self._sockets.release(message.frame)
+                message = structs.replace(message, frame=structs.replace(message.frame, pixels=None))
+            if self._spec.outlet:
+                self._sockets.send(message)
+            else:
                 self._count(message)
 
     def _count(self, message: Message) -> None:
-        if isinstance(message, Tracks):
-            source = message.frame.source
-            self._people += len(message.ids)
-            self._done[source] = self._done.get(source, 0) + 1
-        elif isinstance(message, End):
-            self._link.report(Ended(message, self._done.pop(message.source, 0)))
+        """Take note of what has passed the whole pipeline."""
+        frame = frame_of(message)
+        if frame is not None:
+            self._sockets.release(frame)
+        match message:
+            case Tracks() | Drop():
+                self._tally.add(message)
+            case Cut():
+                self._sockets.report(Reached(message))
+            case End():
+                self._sockets.report(Ended(message, self._tally.close(message.source)))
 
     def _beat(self) -> None:
         now_s = time.monotonic()
         if now_s < self._beat_due_s:
             return
         self._beat_due_s = now_s + _BEAT_S
-        stages = {name: meter.figures() for name, meter in self._meters.items()}
-        self._link.report(Beat(stages, self._people, self._link.sent_bytes, self._process.memory_info().rss))
+        beat = Beat(
+            stages={name: meter.figures() for name, meter in self._meters.items()},
+            handled=self._handled,
+            sources=self._tally.sources,
+            people=self._tally.people,
+            sent_bytes=self._sockets.sent_bytes,
+            memory_bytes=self._process.memory_info().rss,
+        )
+        self._sockets.report(beat)
+
+
+class _Tally:
+    """What has passed the whole pipeline."""
+
+    def __init__(self) -> None:
+        self.people = 0
+        self.sources: dict[str, Counts] = {}
+
+    def add(self, message: Tracks | Drop) -> None:
+        counts = self.sources.setdefault(message.frame.source, Counts())
+        if isinstance(message, Drop):
+            counts.dropped[message.cause] = counts.dropped.get(message.cause, 0) + 1
+            return
+        counts.frames += 1
+        counts.people += len(message.ids)
+        self.people += len(message.ids)
+
+    def close(self, source: str) -> Counts:
+        return self.sources.pop(source, Counts())

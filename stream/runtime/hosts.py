@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
+import psutil
 
 from stream.runtime.worker import IGNORED, Orders
 
@@ -19,10 +20,13 @@ class Host(Protocol):
     """A running group."""
 
     def alive(self) -> bool:
-        """Tell whether it still runs."""
+        """Whether it still runs."""
 
-    def fate(self) -> str:
-        """Say how it ended, for people; call when it is no longer alive."""
+    def exit_reason(self) -> str:
+        """How it ended, for people; call when it is no longer alive."""
+
+    def cpu_s(self) -> float | None:
+        """Processor time that it has used; None if that is not known of it alone."""
 
     def dump_stacks(self) -> None:
         """Let it print where it stands on standard error."""
@@ -45,6 +49,7 @@ class Process:
             self._popen = subprocess.Popen(
                 [sys.executable, "-P", "-m", "stream.runtime.worker"],
                 stdin=subprocess.PIPE,
+                stdout=_standard_error(),  # standard output is the summary's alone
                 pass_fds=tuple(fds),
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             )
@@ -60,13 +65,23 @@ class Process:
         return self._popen.pid
 
     def alive(self) -> bool:
-        """Tell whether it still runs."""
+        """Whether it still runs."""
         return self._popen.poll() is None
 
-    def fate(self) -> str:
-        """Say how it ended."""
+    def exit_reason(self) -> str:
+        """How it ended."""
         code = self._popen.poll() or 0
+        if code == -signal.SIGKILL:
+            return "was killed by SIGKILL: most likely the memory is used up; try a smaller --imgsz or fewer sources"
         return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"left with exit code {code}"
+
+    def cpu_s(self) -> float | None:
+        """Processor time that it and its children have used; None once it is gone."""
+        try:
+            times = psutil.Process(self._popen.pid).cpu_times()
+        except psutil.Error:
+            return None
+        return float(times.user + times.system + times.children_user + times.children_system)
 
     def dump_stacks(self) -> None:
         """Let it print its stacks on standard error."""
@@ -81,6 +96,14 @@ class Process:
         self._popen.wait()
 
 
+def _standard_error() -> int:
+    try:
+        os.fstat(2)
+    except OSError:  # closed
+        return subprocess.DEVNULL
+    return 2
+
+
 class Thread:
     """A group in a thread of this process. It cannot be killed, only told to end."""
 
@@ -90,12 +113,16 @@ class Thread:
         self._thread.start()
 
     def alive(self) -> bool:
-        """Tell whether it still runs."""
+        """Whether it still runs."""
         return self._thread.is_alive()
 
-    def fate(self) -> str:
-        """Say how it ended."""
+    def exit_reason(self) -> str:
+        """How it ended."""
         return "left without a word"
+
+    def cpu_s(self) -> float | None:
+        """None: threads share the time of their process."""
+        return None
 
     def dump_stacks(self) -> None:
         """Print nothing: a debugger of this process shows its threads."""

@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
-from msgspec import Struct
+from msgspec import structs
 
-from stream.messages import End, Frame, Message, frame_of
+from stream.messages import Begin, Cut, Drop, End, Message, StageFigures, frame_of
 from stream.stage import Stage
 
 _FIRST_MS, _LAST_MS, _BINS = 0.001, 1e6, 1024
 _EDGES_MS = np.geomspace(_FIRST_MS, _LAST_MS, _BINS - 1)  # 2 % apart: percentiles are as exact
-
-
-class StageFigures(Struct):
-    """What a stage has done so far."""
-
-    frames: int = 0
-    busy_s: float = 0.0
-    """Time spent working, waiting not counted."""
-    p50_ms: float = 0.0
-    """Time a frame, median; 0 before the first frame."""
-    p95_ms: float = 0.0
-    p99_ms: float = 0.0
 
 
 class Meter:
@@ -33,73 +21,121 @@ class Meter:
     def __init__(self) -> None:
         self._figures = StageFigures()
         self._counts = np.zeros(_BINS, np.int64)
+        self._dropped: dict[str, int] = {}
 
-    def add(self, frames: int, seconds: float) -> None:
-        """Add work of so many seconds for so many frames; without frames only the time counts."""
-        self._figures.busy_s += seconds
+    def add(self, frames: int, busy_s: float, frame_s: float = 0.0) -> None:
+        """Add work of `busy_s` in all, by which so many frames were handed on, each after `frame_s` of work."""
+        self._figures.busy_s += busy_s
         if frames:
             self._figures.frames += frames
-            self._counts[np.searchsorted(_EDGES_MS, 1000 * seconds / frames)] += frames
+            self._counts[np.searchsorted(_EDGES_MS, 1000 * frame_s)] += frames
+
+    def drop(self, cause: str) -> None:
+        """Add a frame that was given up."""
+        self._dropped[cause] = self._dropped.get(cause, 0) + 1
 
     def figures(self) -> StageFigures:
-        """Give the figures up to now."""
-        if self._figures.frames:
+        """The figures up to now."""
+        figures = structs.replace(self._figures, dropped=dict(self._dropped))
+        if figures.frames:
             so_far = np.cumsum(self._counts) / self._counts.sum()
             at = np.minimum(np.searchsorted(so_far, (0.5, 0.95, 0.99)), _BINS - 2)
-            self._figures.p50_ms, self._figures.p95_ms, self._figures.p99_ms = (
-                round(float(x), 3) for x in _EDGES_MS[at]
-            )
-        return self._figures
+            figures.p50_ms, figures.p95_ms, figures.p99_ms = (round(float(x), 3) for x in _EDGES_MS[at])
+        return figures
+
+
+class StageMeter:
+    """The meters of one stage: of the whole run, and of each source that is open."""
+
+    def __init__(self) -> None:
+        self._total = Meter()
+        self._sources: dict[str, Meter] = {}
+        self._waiting_s = 0.0  # work for frames that are still held
+
+    def add(self, frames: Mapping[str, int], seconds: float) -> None:
+        """Add work of so many seconds, by which frames were handed on: of each source so many.
+
+        A batch is gathered over several calls and given in one: its frames share the time of them all.
+        """
+        count = sum(frames.values())
+        if not count:
+            self._waiting_s += seconds
+            self._total.add(0, seconds)
+            return
+        frame_s = (self._waiting_s + seconds) / count
+        self._waiting_s = 0.0
+        self._total.add(count, seconds, frame_s)
+        for source, each in frames.items():
+            self._of(source).add(each, each * frame_s, frame_s)
+
+    def drop(self, drop: Drop) -> None:
+        """Add a frame that the stage gave up."""
+        self._total.drop(drop.cause)
+        self._of(drop.frame.source).drop(drop.cause)
+
+    def figures(self) -> StageFigures:
+        """The stage's figures up to now, all sources together."""
+        return self._total.figures()
+
+    def close(self, source: str) -> StageFigures:
+        """A source's figures; it has ended and is forgotten."""
+        return self._sources.pop(source, Meter()).figures()
+
+    def _of(self, source: str) -> Meter:
+        return self._sources.setdefault(source, Meter())
 
 
 class Metered(Stage):
-    """A stage that is timed; what it gives is stamped with its name and the time."""
+    """A stage that is timed. What it gives is stamped with its name; snapshots are taken and put back here."""
 
-    def __init__(self, name: str, stage: Stage, meter: Meter) -> None:
+    def __init__(self, name: str, stage: Stage, meter: StageMeter) -> None:
         self._name, self._stage, self._meter = name, stage, meter
-        self.patience_s = stage.patience_s
-        self.notes = stage.notes
+        self.patience_s, self.slots_wanted, self.notes = stage.patience_s, stage.slots_wanted, stage.notes
 
     def process(self, message: Message) -> Iterator[Message]:
-        frames = 0 if frame_of(message) is None else 1
-        return timed(self._name, self._meter, lambda: self._stage.process(message), frames)
+        for given in timed(self._name, self._meter, self._stage.process(message)):
+            if isinstance(given, Begin) and (state := given.spec.states.get(self._name)):
+                self._stage.restore(given.spec.name, state)
+            elif isinstance(given, Cut) and (state := self._stage.snapshot(given.source)):
+                given = structs.replace(given, states={**given.states, self._name: state})
+            yield given
 
     def pause(self) -> Iterator[Message]:
-        return timed(self._name, self._meter, self._stage.pause, 0)
+        return timed(self._name, self._meter, self._stage.pause())
 
     def flush(self) -> Iterator[Message]:
-        return timed(self._name, self._meter, self._stage.flush, 0)
+        return timed(self._name, self._meter, self._stage.flush())
 
     def close(self) -> None:
         self._stage.close()
 
 
-def timed(name: str, meter: Meter, work: Callable[[], Iterable[Message]], frames: int) -> Iterator[Message]:
-    """Hand on what the work gives and count the time until it has given all, its consumer's not counted."""
+def timed(name: str, meter: StageMeter, messages: Iterable[Message], one_by_one: bool = False) -> Iterator[Message]:
+    """The messages, stamped and counted; only the time inside their iterator is measured, not its consumer's.
+
+    Args:
+        name: of the stage.
+        meter: gets the figures.
+        messages: what one call of the stage gives.
+        one_by_one: each message takes its own time, as those of a source do; else all frames share it.
+    """
+    frames: dict[str, int] = {}
     spent_ns, started_ns = 0, time.monotonic_ns()
-    given = iter(work())
-    for message in given:
+    for message in messages:
         now_ns = time.monotonic_ns()
         spent_ns += now_ns - started_ns
-        _stamp(message, name, now_ns)
+        frame = frame_of(message)
+        if frame is not None:
+            frame.times_ns[name] = now_ns
+            frames[frame.source] = frames.get(frame.source, 0) + 1
+        elif isinstance(message, Drop) and not message.stage:
+            message = structs.replace(message, stage=name)
+            meter.drop(message)
+        if one_by_one or isinstance(message, End):
+            meter.add(frames, spent_ns / 1e9)
+            frames, spent_ns = {}, 0
+        if isinstance(message, End):
+            message = structs.replace(message, stages={**message.stages, name: meter.close(message.source)})
         yield message
         started_ns = time.monotonic_ns()
     meter.add(frames, (spent_ns + time.monotonic_ns() - started_ns) / 1e9)
-
-
-def timed_source(name: str, meter: Meter, messages: Iterable[Message]) -> Iterator[Message]:
-    """Hand on a source's messages and count the time that each took."""
-    started_ns = time.monotonic_ns()
-    for message in messages:
-        now_ns = time.monotonic_ns()
-        meter.add(int(isinstance(message, Frame)), (now_ns - started_ns) / 1e9)
-        if not isinstance(message, End):
-            _stamp(message, name, now_ns)
-        yield message
-        started_ns = time.monotonic_ns()
-
-
-def _stamp(message: Message, name: str, now_ns: int) -> None:
-    frame = frame_of(message)
-    if frame is not None:
-        frame.times_ns[name] = now_ns

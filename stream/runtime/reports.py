@@ -1,18 +1,25 @@
-"""What a group of stages tells the supervisor, and what it is told."""
+"""What a group of stages reports to the supervisor, and what it is told."""
 
 from __future__ import annotations
-
-from typing import Literal
 
 import msgspec
 from msgspec import Struct
 
-from stream.messages import Begin, End
-from stream.runtime.metrics import StageFigures
+from stream.messages import Begin, Cut, End, StageFigures
+
+
+class Counts(Struct):
+    """What of a source has passed the whole pipeline."""
+
+    frames: int = 0
+    people: int = 0
+    """People in all frames: one person in ten frames counts ten."""
+    dropped: dict[str, int] = {}
+    """Cause -> frames that a stage gave up."""
 
 
 class Joined(Struct, frozen=True, tag=True):
-    """The group has reached its neighbours; nobody will connect to its addresses any more."""
+    """The group has reached its neighbours."""
 
 
 class Ready(Struct, frozen=True, tag=True):
@@ -20,14 +27,20 @@ class Ready(Struct, frozen=True, tag=True):
 
     notes: list[str]
     """Lines to be shown to the user."""
+    slots_wanted: int
+    """Slots that keep its stages busy; 0: as many as any."""
 
 
 class Beat(Struct, frozen=True, tag=True):
     """A sign of life, twice a second, with the figures so far."""
 
     stages: dict[str, StageFigures]
+    handled: int
+    """Messages taken or given: while it stands still, nothing goes on here."""
+    sources: dict[str, Counts]
+    """In the last group: of each open source what is done."""
     people: int
-    """People in all the frames that are done with."""
+    """In the last group: people in all the frames that are done with."""
     sent_bytes: int
     """What went through this group's outlet."""
     memory_bytes: int
@@ -44,8 +57,13 @@ class Ended(Struct, frozen=True, tag=True):
     """A source has passed the whole pipeline."""
 
     end: End
-    frames_done: int
-    """Frames of it that reached the sinks."""
+    counts: Counts
+
+
+class Reached(Struct, frozen=True, tag=True):
+    """A cut has passed the whole pipeline: its states are complete, and the sinks have all frames before it."""
+
+    cut: Cut
 
 
 class Failed(Struct, frozen=True, tag=True):
@@ -63,20 +81,41 @@ class Done(Struct, frozen=True, tag=True):
     """The group has given all and closed everything."""
 
 
-Report = Joined | Ready | Beat | Began | Ended | Failed | Done
-Command = Literal["go", "stop", "abandon"]
-"""go: read the sources. stop: read no further, finish what is under way. abandon: nothing more comes, finish now."""
+class Go(Struct, frozen=True, tag=True):
+    """Read the sources."""
+
+    slots: int
+    """Frames of one decoder that may be under way at once."""
+
+
+class Stop(Struct, frozen=True, tag=True):
+    """Read no further, finish what is under way."""
+
+
+class Abandon(Struct, frozen=True, tag=True):
+    """Nothing more comes, finish now."""
+
+
+Report = Joined | Ready | Beat | Began | Ended | Reached | Failed | Done
+Command = Go | Stop | Abandon
 
 _ENCODER = msgspec.msgpack.Encoder()
-_DECODER = msgspec.msgpack.Decoder(Report)
+_REPORTS = msgspec.msgpack.Decoder(Report)
+_COMMANDS = msgspec.msgpack.Decoder(Command)
 
 
-def to_bytes(report: Report) -> bytes:
-    """Give a report's bytes."""
-    return _ENCODER.encode(report)
+def to_bytes(said: Report | Command) -> bytes:
+    """The bytes of a report or a command."""
+    return _ENCODER.encode(said)
 
 
-def from_bytes(data: bytes) -> Report:
-    """Give the report back."""
-    report: Report = _DECODER.decode(data)
+def report_from(data: bytes) -> Report:
+    """The report that `to_bytes` was given."""
+    report: Report = _REPORTS.decode(data)
     return report
+
+
+def command_from(data: bytes) -> Command:
+    """The command that `to_bytes` was given."""
+    command: Command = _COMMANDS.decode(data)
+    return command

@@ -3,44 +3,56 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from msgspec import structs
 
-from configs.errors import EXIT_FAILED
+from configs.errors import EXIT_FAILED, PosestreamError
 from configs.schema import Settings
-from stream.messages import Begin, SourceSpec
+from stream.messages import Begin, Cut, SourceSpec, StageFigures
 from stream.runtime import frame_store
-from stream.runtime.frame_store import FrameStore
+from stream.runtime.folder import SocketFolder
+from stream.runtime.frame_store import FrameStore, StoreFds
 from stream.runtime.group import run_group
 from stream.runtime.hosts import Host, Process, Thread
-from stream.runtime.metrics import StageFigures
-from stream.runtime.reports import Beat, Began, Command, Done, Ended, Failed, Ready, Report
+from stream.runtime.member import Member
+from stream.runtime.reports import (
+    Abandon,
+    Beat,
+    Began,
+    Command,
+    Counts,
+    Done,
+    Ended,
+    Failed,
+    Go,
+    Reached,
+    Ready,
+    Report,
+    Stop,
+)
 from stream.runtime.topology import GroupSpec, groups
-from stream.runtime.transport import Desk, new_context
+from stream.runtime.transport import ControlServer, new_context
 from stream.runtime.worker import Orders, load_factory
-
-PIPELINE = "stream.runtime.topology:Pipeline"
 
 _TICK_S = 0.1
 _STOP_S = (3.0, 4.6)  # an interrupted run is abandoned, then killed, so long after: it must end in 5 s
 _FAIL_S = (1.0, 30.0)  # a failed run has time to finish its outputs
 _IDLE_S = (0.0, 1.0)  # before the first frame there are none, and a stage that loads its model hears nothing
+_SLOTS_LEAST = 8
 
 
-class StageError(RuntimeError):
+class StageError(PosestreamError, RuntimeError):
     """A stage failed, and the run with it."""
 
     def __init__(self, group: str, failed: Failed) -> None:
         super().__init__(failed.text)
         self.group = group
         self.exit_code = failed.exit_code
-        self.trace = failed.trace
+        if failed.trace:
+            self.add_note(f"in stage {group}: {failed.trace}")
 
 
 @dataclass
@@ -53,6 +65,8 @@ class Progress:
     """Sources that were opened."""
     ended: dict[str, Ended] = field(default_factory=dict)
     """Sources that have passed the whole pipeline."""
+    cuts: dict[str, Cut] = field(default_factory=dict)
+    """The last cut of each source that has passed the whole pipeline."""
     notes: list[str] = field(default_factory=list)
     """Lines to be shown to the user."""
     started_s: float | None = None
@@ -61,15 +75,45 @@ class Progress:
     """Monotonic time when the last group was done; None before."""
     pids: dict[str, int] = field(default_factory=dict)
     """Process of each group; empty where groups are threads."""
+    held: dict[str, int] = field(default_factory=dict)
+    """Frames that wait for a group or are in it."""
+    _began_s: dict[str, float] = field(default_factory=dict)
+    _ended_s: dict[str, float] = field(default_factory=dict)
+
+    def seconds(self, source: str) -> float:
+        """How long a source has been read and worked on; 0.0 if it was never opened."""
+        if source not in self._began_s:
+            return 0.0
+        return self._ended_s.get(source, self.finished_s or time.monotonic()) - self._began_s[source]
+
+    def begin(self, begun: Began) -> None:
+        """Take note of a source that was opened."""
+        self.began[begun.begin.spec.name] = begun.begin
+        self._began_s.setdefault(begun.begin.spec.name, time.monotonic())
+
+    def end(self, ended: Ended) -> None:
+        """Take note of a source that has ended."""
+        self.ended[ended.end.source] = ended
+        self._ended_s[ended.end.source] = time.monotonic()
+
+    def counts(self, source: str) -> Counts:
+        """What of a source has passed the whole pipeline; of one that is open, up to the last beat."""
+        if source in self.ended:
+            return self.ended[source].counts
+        return next((beat.sources[source] for beat in self.beats.values() if source in beat.sources), Counts())
 
     def stages(self) -> dict[str, StageFigures]:
-        """Give each stage's figures; of several decoders, the last heard of with the frames of all."""
+        """Each stage's figures; of several groups with the same stages, the last heard of with the frames of all."""
         merged: dict[str, StageFigures] = {}
         for beat in self.beats.values():
             for name, figures in beat.stages.items():
                 before = merged.get(name, StageFigures())
+                causes = {*before.dropped, *figures.dropped}
                 merged[name] = structs.replace(
-                    figures, frames=figures.frames + before.frames, busy_s=figures.busy_s + before.busy_s
+                    figures,
+                    frames=figures.frames + before.frames,
+                    busy_s=figures.busy_s + before.busy_s,
+                    dropped={at: before.dropped.get(at, 0) + figures.dropped.get(at, 0) for at in sorted(causes)},
                 )
         return merged
 
@@ -77,23 +121,20 @@ class Progress:
 class Supervisor:
     """One run of the pipeline over its sources."""
 
-    def __init__(self, settings: Settings, sources: Sequence[SourceSpec], factory: str = PIPELINE) -> None:
-        """Lay the run out; nothing starts yet.
+    def __init__(self, settings: Settings, sources: Sequence[SourceSpec], factory: str) -> None:
+        """Take note of what is to run; nothing is made yet.
 
         Args:
             settings: of the run.
             sources: at least one; names differ.
             factory: where stages come from, as module:class.
         """
-        self._settings, self._factory = settings, factory
-        self._ipc = settings.runtime.transport == "ipc"
-        self._folder = Path(tempfile.mkdtemp(prefix="posestream-")) if self._ipc else None
-        scheme = f"ipc://{self._folder}/" if self._ipc else "inproc://"
-        self._groups = groups(settings, sources, lambda queue: scheme + queue)
-        self._context = new_context()
-        self._hosts: dict[str, Host] = {}
-        self._states: dict[str, type[Report] | None] = {spec.name: None for spec in self._groups}
-        self._heard_s: dict[str, float] = {}
+        self._settings, self._sources, self._factory = settings, sources, factory
+        # Without a word of the user, what a batch on a GPU asks for: the memory is taken only where pictures lie.
+        self._slots = settings.runtime.slots or 2 * (settings.infer.batch_max or 8) + 2
+        self._members: dict[str, Member] = {}
+        self._stores: dict[int, FrameStore] = {}
+        self._slots_wanted = _SLOTS_LEAST
         self._failure: StageError | None = None
         self._deadlines_s: tuple[float, float] | None = None
         self._abandoned = False
@@ -109,93 +150,92 @@ class Supervisor:
         Raises:
             StageError: a stage failed; outputs hold what was done until then.
         """
-        self._desk = Desk(self._context, self._groups[0].control)
-        fds = self._make_stores()
+        is_ipc = self._settings.runtime.transport == "ipc"
+        folder = SocketFolder() if is_ipc else None
         try:
-            self._start(fds)
-            while not self._over():
-                self._hear()
-                self._look_after(stops())
-                watch(self.progress)
+            scheme = f"ipc://{folder.path}/" if folder else "inproc://"
+            self._run(groups(self._settings, self._sources, lambda queue: scheme + queue), stops, watch)
         finally:
-            self._clean_up(fds)
+            if folder:
+                folder.remove()
         self.progress.finished_s = time.monotonic()
         if self._failure:
             raise self._failure
         return self.progress
 
-    def _make_stores(self) -> dict[int, int]:
-        if len(self._groups) == 1:
-            return {}
-        slot_bytes = self._settings.decode.frame_px2_max * 3
-        decoders = [spec.store for spec in self._groups if spec.store >= 0]
-        return {store: frame_store.create(self._settings.runtime.slots, slot_bytes) for store in decoders}
+    def _run(self, specs: list[GroupSpec], stops: Callable[[], int], watch: Callable[[Progress], None]) -> None:
+        self._context = new_context()
+        self._control = ControlServer(self._context, specs[0].control)
+        try:
+            self._make_stores(specs)
+            self._start(specs)
+            while not all(member.is_over for member in self._members.values()):
+                self._hear()
+                self._look_after(stops())
+                watch(self.progress)
+        finally:
+            self._clean_up()
 
-    def _start(self, fds: dict[int, int]) -> None:
-        start = self._in_process(fds) if self._ipc else self._in_thread(fds)
-        for spec in self._groups:
-            host = self._hosts[spec.name] = start(spec)
-            self._heard_s[spec.name] = time.monotonic()
+    def _make_stores(self, specs: list[GroupSpec]) -> None:
+        slot_bytes = self._settings.decode.frame_px2_max * 3
+        for spec in specs if len(specs) > 1 else ():
+            if spec.store >= 0:
+                fds = frame_store.create(self._slots, slot_bytes)
+                self._stores[spec.store] = FrameStore(spec.store, fds, self._slots)
+
+    def _start(self, specs: list[GroupSpec]) -> None:
+        start = self._in_process if self._settings.runtime.transport == "ipc" else self._in_thread
+        for spec in specs:
+            host = start(spec)
+            self._members[spec.name] = Member(spec, host)
             if isinstance(host, Process):
                 self.progress.pids[spec.name] = host.pid
 
-    def _in_process(self, fds: dict[int, int]) -> Callable[[GroupSpec], Host]:
+    def _in_process(self, spec: GroupSpec) -> Host:
+        fds: dict[int, StoreFds] = {number: store.fds for number, store in self._stores.items()}
         text = self._settings.model_dump_json()
-        return lambda spec: Process(Orders(spec, text, self._factory, fds, os.getpid()), list(fds.values()))
+        orders = Orders(spec, text, self._factory, fds, self._slots, os.getpid())
+        return Process(orders, [fd for each in fds.values() for fd in set(each)])
 
-    def _in_thread(self, fds: dict[int, int]) -> Callable[[GroupSpec], Host]:
-        stores = {number: FrameStore(number, fd, self._settings.runtime.slots) for number, fd in fds.items()}
+    def _in_thread(self, spec: GroupSpec) -> Host:
         factory = load_factory(self._factory)
-
-        def start(spec: GroupSpec) -> Host:
-            return Thread(spec.name, lambda: run_group(spec, self._settings, factory, self._context, stores))
-
-        return start
-
-    def _over(self) -> bool:
-        return all(state in (Done, Failed) for state in self._states.values())
+        return Thread(spec.name, lambda: run_group(spec, self._settings, factory, self._context, self._stores))
 
     def _hear(self) -> None:
-        dead = [group for group, host in self._hosts.items() if not host.alive()]
-        heard = self._desk.receive(_TICK_S)
-        if heard is None:  # had the dead said a last word, it would have come by now
-            self._bury(dead)
+        heard = self._control.receive(_TICK_S)
         while heard is not None:
             self._take(*heard)
-            heard = self._desk.receive(0)
+            heard = self._control.receive(0)
+        for member in self._members.values():
+            if member.has_died():
+                text = f"stage {member.spec.name} {member.host.exit_reason()}"
+                self._fail(member, Failed(EXIT_FAILED, text, ""))
 
     def _take(self, group: str, report: Report) -> None:
-        self._heard_s[group] = time.monotonic()
+        member = self._members[group]
+        if member.is_over:
+            return
+        member.hear(report)
         match report:
             case Beat():
                 self.progress.beats[group] = report
             case Began():
-                self.progress.began[report.begin.spec.name] = report.begin
+                self.progress.begin(report)
             case Ended():
-                self.progress.ended[report.end.source] = report
+                self.progress.end(report)
+            case Reached():
+                self.progress.cuts[report.cut.source] = report.cut
             case Failed():
-                self._fail(group, report)
+                self._fail(member, report)
             case Ready():
                 self.progress.notes += report.notes
-                self._states[group] = Ready
-                self._move_on(Ready)
-            case _:
-                self._states[group] = type(report)
-                self._move_on(type(report))
+                self._slots_wanted = max(self._slots_wanted, report.slots_wanted)
+                self._go_if_ready()
 
-    def _move_on(self, state: type[Report]) -> None:
-        reached = list(self._states.values())
-        if self._folder and None not in reached:
-            shutil.rmtree(self._folder, ignore_errors=True)  # all are joined: sockets need their names no more
-        if state is Ready and all(one is Ready for one in reached):
+    def _go_if_ready(self) -> None:
+        if all(member.state is Ready for member in self._members.values()):
             self.progress.started_s = time.monotonic()
-            self._tell_all("go")
-
-    def _bury(self, dead: Sequence[str]) -> None:
-        """Take note of groups that ended without a report."""
-        for group in dead:
-            if self._states[group] not in (Done, Failed):
-                self._fail(group, Failed(EXIT_FAILED, f"stage {group} {self._hosts[group].fate()}", ""))
+            self._tell_all(Go(self._settings.runtime.slots or min(self._slots_wanted, self._slots)))
 
     def _look_after(self, stops: int) -> None:
         now_s = time.monotonic()
@@ -207,49 +247,56 @@ class Supervisor:
             self._kill_all()
         elif self._deadlines_s and now_s > self._deadlines_s[0] and not self._abandoned:
             self._abandoned = True
-            self._tell_all("abandon")
-        self._look_for_the_hung(now_s)
+            self._tell_all(Abandon())
+        self._look_for_the_hung()
 
-    def _look_for_the_hung(self, now_s: float) -> None:
-        limit_s = self._settings.runtime.hang_after_s
-        for group, state in self._states.items():
-            if state is Ready and now_s - self._heard_s[group] > limit_s:
-                self._hosts[group].dump_stacks()
-                self._hosts[group].kill()
-                self._fail(group, Failed(EXIT_FAILED, f"stage {group} gave no sign of life for {limit_s:g} s", ""))
+    def _look_for_the_hung(self) -> None:
+        for name, member in self._members.items():
+            if member.state is Failed:  # again and again: whoever sends to it does not know yet
+                self._reclaim(member)
+            held = sum(store.held(member.spec.number) for store in self._stores.values())
+            self.progress.held[name] = held
+            if stall := member.stall(self._settings.runtime.hang_after_s, held):
+                member.host.dump_stacks()
+                member.host.kill()
+                self._fail(member, Failed(EXIT_FAILED, f"stage {name} {stall}", ""))
 
-    def _fail(self, group: str, failed: Failed) -> None:
-        self._states[group] = Failed
-        self._failure = self._failure or StageError(group, failed)
+    def _fail(self, member: Member, failed: Failed) -> None:
+        member.state = Failed
+        self._reclaim(member)
+        self._failure = self._failure or StageError(member.spec.name, failed)
         if not self._deadlines_s:
             self._end_early(_FAIL_S)
+
+    def _reclaim(self, member: Member) -> None:
+        for store in self._stores.values():
+            store.reclaim(member.spec.number)
 
     def _end_early(self, after_s: tuple[float, float]) -> None:
         if self.progress.started_s is None:
             after_s = _IDLE_S
         now_s = time.monotonic()
         self._deadlines_s = now_s + after_s[0], now_s + after_s[1]
-        self._tell_all("stop")
+        self._tell_all(Stop())
 
     def _tell_all(self, command: Command) -> None:
-        for group in self._hosts:
-            self._desk.tell(group, command)
+        for group in self._members:
+            self._control.send(group, command)
 
     def _kill_all(self) -> None:
-        for group, host in self._hosts.items():
-            if self._states[group] not in (Done, Failed):
-                host.kill()
-                self._states[group] = Failed
+        for member in self._members.values():
+            if not member.is_over:
+                member.host.kill()
+                member.state = Failed
 
-    def _clean_up(self, fds: dict[int, int]) -> None:
-        for group, host in self._hosts.items():
-            if self._states[group] is not Done:
-                host.kill()
-            host.join()
-        self._desk.close()
-        if not any(host.alive() for host in self._hosts.values()):
+    def _clean_up(self) -> None:
+        for member in self._members.values():
+            if member.state is not Done:
+                member.host.kill()
+            member.host.join()
+        self._control.close()
+        if not any(member.host.alive() for member in self._members.values()):
             self._context.term()
-        for fd in fds.values():
-            os.close(fd)
-        if self._folder:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        for store in self._stores.values():
+            store.fds.close()
+            store.close()

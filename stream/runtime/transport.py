@@ -1,8 +1,8 @@
 """The sockets of one group of stages, and all that the project knows of ZeroMQ.
 
 Every queue is PUSH to PULL with one receiver. What bounds it is the credits: a frame travels
-only in a slot of its decoder's frame store, and the last group sends each slot back when it is
-done with it. So the queues' own high-water marks are off, and nothing is ever dropped.
+only in a slot of its decoder's frame store, and whoever is done with the frame releases the slot.
+So the queues' own high-water marks are off, and nothing is ever dropped.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import msgspec
 import zmq
 
 from configs.errors import PosestreamError
-from stream.messages import Message, Pixels, Slot, Wire, frame_of
+from stream.messages import Frame, Message, Pixels, Wire, frame_of
 from stream.runtime import reports
 from stream.runtime.frame_store import FrameStore
-from stream.runtime.reports import Command, Report
+from stream.runtime.reports import Abandon, Command, Go, Report, Stop
 from stream.runtime.topology import GroupSpec
 
 _NO_MORE = b""  # a sender's last word
@@ -32,69 +32,64 @@ class LinkError(PosestreamError, RuntimeError):
     """A neighbour could not be reached."""
 
 
-class Stopped(Exception):
-    """The run ends while a frame waits for a free slot."""
-
-
-class Link:
-    """A group's ends: its inbox, its outlet, the credits and the supervisor."""
+class GroupSockets:
+    """A group's ends: its inbox, its outlet, its frame store and the supervisor."""
 
     def __init__(
         self, spec: GroupSpec, context: zmq.Context[zmq.Socket[bytes]], stores: Mapping[int, FrameStore]
     ) -> None:
+        """Reach the supervisor; nobody else yet."""
         self._spec, self._context, self._stores = spec, context, stores
         self._wire = Wire(lambda slot, height, width: stores[slot.store].picture(slot, height, width))
-        self._slots = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(Slot)
         self._sockets: list[zmq.Socket[bytes]] = []
         self._poller = zmq.Poller()
         self._control = self._socket(zmq.DEALER, spec.control)
-        self._inbox = self._socket(zmq.PULL, spec.inbox) if spec.inbox else None
-        self._credits = self._socket(zmq.PULL, spec.credits[0]) if spec.outlet and spec.credits else None
+        self._inbox: zmq.Socket[bytes] | None = None
         self._outlet: zmq.Socket[bytes] | None = None
-        self._credit_outlets: list[zmq.Socket[bytes]] = []
+        self._store = stores.get(spec.store)
+        if self._store is not None:
+            self._poller.register(self._store.fds.listen, zmq.POLLIN)
         self._senders = spec.senders
-        self.told: set[Command] = set()
-        """Commands so far."""
+        self._slots: int | None = None
+        self._commands: set[type[Command]] = set()
         self.sent_bytes = 0
         self.beat: Callable[[], None] = lambda: None
         """Called at least every 200 ms while the group waits."""
 
     def connect(self) -> None:
-        """Reach the neighbours; waits for them.
+        """Bind the inbox and wait until the neighbour can be reached.
 
         Raises:
-            LinkError: one was not there in 30 s.
+            LinkError: it was not there in 30 s.
         """
+        if self._spec.inbox:
+            self._inbox = self._socket(zmq.PULL, self._spec.inbox)
         if self._spec.outlet:
             self._outlet = self._socket(zmq.PUSH, self._spec.outlet)
-        else:
-            self._credit_outlets = [self._socket(zmq.PUSH, address) for address in self._spec.credits]
-        for socket in [self._outlet, *self._credit_outlets]:
-            if socket is not None and not socket.poll(_CONNECT_MS, zmq.POLLOUT):
+            if not self._outlet.poll(_CONNECT_MS, zmq.POLLOUT):
                 raise LinkError(f"group {self._spec.name} could not reach its neighbour in {_CONNECT_MS // 1000} s")
 
     def report(self, report: Report) -> None:
         """Tell the supervisor."""
         self._control.send(reports.to_bytes(report))
 
-    def wait_for(self, command: Command) -> None:
-        """Wait until the supervisor has said this, or that the run ends."""
-        while not self.told & {command, "stop", "abandon"}:
+    def wait_to_go(self) -> None:
+        """Wait until the supervisor lets the sources be read, or the run ends."""
+        while not self._commands:
             self._poll(_TICK_MS)
 
     def stopping(self) -> bool:
-        """Tell whether the run is to end early; reads commands, never waits."""
+        """Whether the run is to end early; reads commands, never waits."""
         self._poll(0)
-        return bool(self.told & {"stop", "abandon"})
+        return self._is_stopped()
 
     def receive(self, wait_s: float | None) -> Message | None:
-        """Give the next message.
+        """The next message; None if none came in time.
+
+        Always None once every sender has finished or the run was abandoned.
 
         Args:
             wait_s: how long to wait for one; None: until one comes.
-
-        Returns:
-            None where none came in time, and, after all senders are done or the run is abandoned, for good.
         """
         assert self._inbox is not None
         self._poll(0)
@@ -113,27 +108,38 @@ class Link:
         return None
 
     def ended(self) -> bool:
-        """Tell whether nothing more will come."""
-        return self._senders <= 0 or "abandon" in self.told
+        """Whether nothing more will come."""
+        return self._senders <= 0 or Abandon in self._commands
+
+    def wait_for_slot(self) -> bool:
+        """Wait until a frame may be read: that is the back-pressure. False: the run ends before a slot is free."""
+        while not self._has_slot():
+            if self._is_stopped():
+                return False
+            self._poll(_TICK_MS)
+        return True
 
     def send(self, message: Message) -> None:
-        """Hand a message on, or, in the last group, send its frame's slot back.
+        """Hand a message on, its frame's slot with it; a frame that lies in none is put into one.
 
-        Waits for a free slot where its picture lies in none yet: that is the back-pressure.
-
-        Raises:
-            Stopped: the run ends before a slot is free.
+        A frame that waits for a slot when the run ends is left out.
         """
         frame = frame_of(message)
-        if self._outlet is None:
-            if frame is not None and frame.pixels.slot is not None and self._credit_outlets:
-                self._give_back(frame.pixels.slot)
-            return
-        if frame is not None and frame.pixels.slot is None:
-            message = _with_pixels(message, self._place(frame.pixels))
+        if frame is not None and frame.pixels is not None:
+            if frame.pixels.slot is not None:
+                self._stores[frame.pixels.slot.store].pass_on(frame.pixels.slot, self._spec.next)
+            elif not self.wait_for_slot():
+                return
+            else:
+                message = _with_pixels(message, self._placed(frame.pixels))
         data = self._wire.to_bytes(message)
         self.sent_bytes += len(data)
         self._push(data)
+
+    def release(self, frame: Frame) -> None:
+        """Free the slot of a frame that is done with."""
+        if frame.pixels is not None and frame.pixels.slot is not None:
+            self._stores[frame.pixels.slot.store].release(frame.pixels.slot)
 
     def finish(self) -> None:
         """Tell the receiver that nothing more comes from here."""
@@ -145,38 +151,35 @@ class Link:
         for socket in self._sockets:
             socket.close()
 
-    def _place(self, pixels: Pixels) -> Pixels:
-        store = self._stores[self._spec.store]
-        while not store.free:
-            self._poll(_TICK_MS)
-            if self.told & {"stop", "abandon"}:
-                raise Stopped
-        slot = store.put(pixels.array)
-        return Pixels(pixels.array, slot)
+    def _is_stopped(self) -> bool:
+        return bool(self._commands & {Stop, Abandon})
+
+    def _has_slot(self) -> bool:
+        return self._store is None or self._store.has_free(self._slots)
+
+    def _placed(self, pixels: Pixels) -> Pixels:
+        assert self._store is not None
+        return Pixels(pixels.array, self._store.put(pixels.array, self._spec.next))
 
     def _push(self, data: bytes) -> None:
         assert self._outlet is not None
         while not self._outlet.poll(_TICK_MS, zmq.POLLOUT):  # the receiver is gone: the run is about to be ended
             self._poll(0)
-            if self.told & {"stop", "abandon"}:
+            if self._is_stopped():
                 return
         self._outlet.send(data)
 
-    def _give_back(self, slot: Slot) -> None:
-        try:
-            self._credit_outlets[slot.store].send(self._slots[0].encode(slot), zmq.NOBLOCK)
-        except zmq.Again:  # the decoder has finished and is gone: it needs no slot any more
-            return
-
     def _poll(self, wait_ms: int) -> None:
-        """Wait for anything, take commands and credits; messages stay in the inbox."""
+        """Wait for anything and take commands; messages stay in the inbox."""
         self.beat()
         ready = dict(self._poller.poll(wait_ms))
         while self._control in ready and self._control.poll(0):
-            self.told.add(msgspec.msgpack.decode(self._control.recv(), type=Command))
-        while self._credits is not None and self._credits in ready and self._credits.poll(0):
-            slot = self._slots[1].decode(self._credits.recv())
-            self._stores[slot.store].release(slot)
+            command = reports.command_from(self._control.recv())
+            self._commands.add(type(command))
+            if isinstance(command, Go):
+                self._slots = command.slots
+        if self._store is not None and self._store.fds.listen in ready:
+            self._store.hush()
 
     def _socket(self, kind: int, address: str) -> zmq.Socket[bytes]:
         socket = self._context.socket(kind)
@@ -197,7 +200,7 @@ class Link:
         return socket
 
 
-class Desk:
+class ControlServer:
     """The supervisor's end of the control sockets."""
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], address: str) -> None:
@@ -210,16 +213,16 @@ class Desk:
         self._socket.bind(address)
 
     def receive(self, wait_s: float) -> tuple[str, Report] | None:
-        """Give the next report and its group's name; None if none comes in time."""
+        """The next report and its group's name; None if none comes in time."""
         if not self._socket.poll(int(wait_s * 1000)):
             return None
         name, data = self._socket.recv_multipart()
-        return name.decode(), reports.from_bytes(data)
+        return name.decode(), reports.report_from(data)
 
-    def tell(self, group: str, command: Command) -> None:
+    def send(self, group: str, command: Command) -> None:
         """Tell a group; one that is gone is told nothing."""
         try:
-            self._socket.send_multipart([group.encode(), msgspec.msgpack.encode(command)])
+            self._socket.send_multipart([group.encode(), reports.to_bytes(command)])
         except zmq.ZMQError as error:
             if error.errno != zmq.EHOSTUNREACH:
                 raise
@@ -230,14 +233,12 @@ class Desk:
 
 
 def new_context() -> zmq.Context[zmq.Socket[bytes]]:
-    """Give this process' context."""
+    """A context for this process."""
     return zmq.Context()
 
 
-def _with_pixels(message: Message, pixels: Pixels) -> Message:
+def _with_pixels(message: Message, pixels: Pixels | None) -> Message:
     frame = frame_of(message)
     assert frame is not None
     placed = msgspec.structs.replace(frame, pixels=pixels)
-    if message is frame:
-        return placed
-    return msgspec.structs.replace(message, frame=placed)
+    return placed if message is frame else msgspec.structs.replace(message, frame=placed)

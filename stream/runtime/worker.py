@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from configs.schema import Settings
 from engines.memory import keep_freed_memory
-from stream.runtime.frame_store import FrameStore
+from stream.runtime.frame_store import FrameStore, StoreFds
 from stream.runtime.group import run_group
 from stream.runtime.topology import Factory, GroupSpec
 from stream.runtime.transport import new_context
@@ -33,8 +33,10 @@ class Orders(Struct, frozen=True):
     """The settings as JSON."""
     factory: str
     """Where stages come from, as module:class."""
-    stores: dict[int, int]
-    """Number of each frame store -> its file descriptor here."""
+    stores: dict[int, StoreFds]
+    """Number of each frame store -> its file descriptors here."""
+    slots: int
+    """How many each has."""
     parent: int
     """Process id of the supervisor."""
 
@@ -53,15 +55,14 @@ def main() -> None:
         os.nice(10)
     keep_freed_memory()
     settings = Settings.model_validate_json(orders.settings)
-    slots = settings.runtime.slots
-    stores = {number: FrameStore(number, fd, slots) for number, fd in orders.stores.items()}
+    stores = {number: FrameStore(number, fds, orders.slots) for number, fds in orders.stores.items()}
     context = new_context()
     run_group(orders.group, settings, load_factory(orders.factory), context, stores)
     context.term()
 
 
 def load_factory(path: str) -> Factory:
-    """Give the factory that module:class names."""
+    """The factory that module:class names."""
     module, _, name = path.partition(":")
     factory: Factory = getattr(importlib.import_module(module), name)()
     return factory

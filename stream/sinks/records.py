@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -15,7 +15,7 @@ from stream.stage import Stage
 
 
 class RecordsSink(Stage):
-    """Tracks in; `keypoints.jsonl` in each source's folder.
+    """Tracks in and on; `keypoints.jsonl` in each source's folder.
 
     It is written as `keypoints.jsonl.part`, line by line, and takes its name when the source has ended; what
     an error cuts off keeps that other name.
@@ -25,7 +25,11 @@ class RecordsSink(Stage):
         self._encoder = msgspec.json.Encoder()
         self._files: dict[str, tuple[Path, IO[bytes]]] = {}
 
-    def process(self, message: Message) -> Iterable[Message]:
+    def process(self, message: Message) -> Iterator[Message]:
+        self._take(message)
+        yield message
+
+    def _take(self, message: Message) -> None:
         match message:
             case Begin():
                 path = Path(message.spec.folder) / "keypoints.jsonl"
@@ -38,7 +42,6 @@ class RecordsSink(Stage):
                     file.flush()  # a kill costs at most the last line
             case End():
                 self._finish(message.source)
-        return ()
 
     def flush(self) -> Iterable[Message]:
         for source in list(self._files):

@@ -18,7 +18,7 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from configs.schema import DecodeSettings, VideoSettings
-from stream.messages import Begin, End, Frame, Message
+from stream.messages import Begin, End, Frame, Message, Tracks
 from stream.sinks.output import finish, part_of, writing
 from stream.stage import Stage
 
@@ -35,7 +35,7 @@ _BT709, _BT601 = 1, 5  # of FFmpeg's colour spaces
 
 
 class VideoSink(Stage):
-    """Drawn frames in; `overlay.mp4` in each source's folder.
+    """Frames or tracks in and on; `overlay.mp4` in each source's folder.
 
     It is written as `overlay.mp4.part` and takes its name when the source has ended; a source without
     frames leaves none. The first frame's time is the video's start.
@@ -46,21 +46,25 @@ class VideoSink(Stage):
         self._begun: dict[str, Begin] = {}
         self._writers: dict[str, _Writer] = {}
 
-    def process(self, message: Message) -> Iterable[Message]:
+    def process(self, message: Message) -> Iterator[Message]:
+        self._take(message)
+        yield message
+
+    def _take(self, message: Message) -> None:
         match message:
             case Begin():
                 self._begun[message.spec.name] = message
-            case Frame():
-                writer = self._writers.get(message.source)
+            case Frame() | Tracks():
+                frame = message if isinstance(message, Frame) else message.frame
+                writer = self._writers.get(frame.source)
                 if writer is None:
-                    writer = _Writer(self._begun[message.source], message, self._video, self._decode)
-                    self._writers[message.source] = writer
-                writer.write(message)
+                    writer = _Writer(self._begun[frame.source], frame, self._video, self._decode)
+                    self._writers[frame.source] = writer
+                writer.write(frame)
             case End():
                 self._begun.pop(message.source, None)
                 if message.source in self._writers:
                     self._writers.pop(message.source).finish(whole=not message.stopped and not message.problem)
-        return ()
 
     def flush(self) -> Iterable[Message]:
         for source in list(self._writers):
@@ -97,7 +101,7 @@ class _Writer:
 
     def write(self, frame: Frame) -> None:
         """Add a frame; it is encoded when the next one tells how long it is shown."""
-        picture = self._yuv(frame.pixels.array)  # at once: the pixels may be overwritten soon
+        picture = self._yuv(frame.picture)  # at once: the pixels may be overwritten soon
         if self._held is not None:
             shown_ns = frame.pts_ns - self._held[1]
             if shown_ns > 0:

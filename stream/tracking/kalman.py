@@ -50,6 +50,17 @@ class BoxKalman:
         velocity: F = self._filter.x[4:, 0].copy()
         return velocity
 
+    def state(self) -> F:
+        """(6, 7): the mean in the first column, then the covariance."""
+        return np.concatenate([self._filter.x, self._filter.P], 1)
+
+    @classmethod
+    def of(cls, state: F) -> BoxKalman:
+        """The motion whose `state()` this is."""
+        motion = cls(np.array([0.0, 0.0, 1.0, 1.0]))
+        motion._filter.x, motion._filter.P = state[:, :1].copy(), state[:, 1:].copy()
+        return motion
+
     def predict(self, dt_s: float) -> None:
         """Go on by so many seconds, at least 0; cutting that time into pieces changes nothing."""
         noise = dt_s * (_NOISE_S1 + dt_s * (_NOISE_S2 + dt_s * _NOISE_S3))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from configs.schema import SmoothSettings
@@ -23,6 +24,16 @@ SPEED_TAU_S = 0.16
 """One-euro: time constant of the speed itself; the paper's 1 Hz."""
 
 
+class SmootherState(Struct, frozen=True):
+    """All that a smoother remembers; see its attributes of the same names."""
+
+    xy: NDArray[np.float64]
+    seen_xy: NDArray[np.float64]
+    velocity_px_s: NDArray[np.float64]
+    away_s: NDArray[np.float64]
+    fresh: NDArray[np.bool_]
+
+
 class Smoother:
     """The steadied keypoints of some people.
 
@@ -36,11 +47,11 @@ class Smoother:
     def __init__(self, keypoints: int, settings: SmoothSettings) -> None:
         """Start with nobody; `keypoints` is K."""
         self._settings = settings
-        self.xy: F = np.zeros((0, keypoints, 2))
+        self.xy = np.zeros((0, keypoints, 2))
         """(R, K, 2) steadied keypoints, in the pixels they were given in."""
-        self._seen_xy: F = self.xy
-        self._velocity_px_s: F = self.xy
-        self._away_s: F = self.xy[..., 0]
+        self._seen_xy = self.xy
+        self._velocity_px_s = self.xy
+        self._away_s = self.xy[..., 0]
         self._fresh: NDArray[np.bool_] = np.zeros(0, bool)
 
     def add(self, xy: F) -> None:
@@ -60,6 +71,16 @@ class Smoother:
     def restart(self) -> None:
         """Let everybody start anew when next seen: time has broken."""
         self._fresh[:] = True
+
+    def state(self) -> SmootherState:
+        """All that it remembers."""
+        return SmootherState(self.xy, self._seen_xy, self._velocity_px_s, self._away_s, self._fresh)
+
+    def restore(self, state: SmootherState) -> None:
+        """Go on from what another smoother with the same settings remembered."""
+        self.xy, self._seen_xy = state.xy.copy(), state.seen_xy.copy()
+        self._velocity_px_s, self._away_s = state.velocity_px_s.copy(), state.away_s.copy()
+        self._fresh = state.fresh.copy()
 
     def update(self, which: Which, xy: F, confidence: F, size_px: F, dt_s: F) -> None:
         """Take detected keypoints into account.

@@ -8,13 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from configs.schema import SmoothSettings, TrackSettings
 from engines.ops.people import F, K, People, nobody
 from stream.tracking.associate import associate, similarity
 from stream.tracking.kalman import BoxKalman
-from stream.tracking.smooth import Smoother
+from stream.tracking.smooth import Smoother, SmootherState
 
 Ints = NDArray[np.int64]
 
@@ -29,6 +30,22 @@ class Followed:
     """(N,) from 1, rising, never used again by the same tracker."""
     smooth: F
     """(N, 17, 2) steadied keypoints, pixels."""
+
+
+class TrackerState(Struct, frozen=True):
+    """All that a tracker remembers; the rows of its arrays are the R people followed."""
+
+    next_id: int
+    pts_ns: int | None
+    now_ns: int
+    motions: NDArray[np.float64]
+    """(R, 6, 7), see `BoxKalman.state`."""
+    smoother: SmootherState
+    people: People
+    ids: Ints
+    born_ns: Ints
+    seen_ns: Ints
+    seen: NDArray[np.bool_]
 
 
 class Tracker:
@@ -87,6 +104,30 @@ class Tracker:
         self._keep((self._ids > 0) & keep)
         self._smoother.restart()
         self._motions = [BoxKalman(motion.box) for motion in self._motions]
+
+    def state(self) -> TrackerState:
+        """All that it remembers between two frames."""
+        return TrackerState(
+            self._next_id,
+            self._pts_ns,
+            self._now_ns,
+            np.array([motion.state() for motion in self._motions]).reshape(-1, 6, 7),
+            self._smoother.state(),
+            self._people,
+            self._ids,
+            self._born_ns,
+            self._seen_ns,
+            self._seen,
+        )
+
+    def restore(self, state: TrackerState) -> None:
+        """Follow on from what another tracker with the same settings remembered."""
+        self._next_id, self._pts_ns, self._now_ns = state.next_id, state.pts_ns, state.now_ns
+        self._motions = [BoxKalman.of(motion) for motion in state.motions]
+        self._smoother.restore(state.smoother)
+        self._people = People(*(getattr(state.people, field.name).copy() for field in fields(People)))
+        self._ids, self._born_ns, self._seen_ns = state.ids.copy(), state.born_ns.copy(), state.seen_ns.copy()
+        self._seen = state.seen.copy()
 
     def _continue(self, people: People) -> NDArray[np.intp]:
         """Let each track take its pose; give the indices of those taken."""

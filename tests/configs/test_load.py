@@ -123,8 +123,9 @@ def test_scores_in_the_wrong_order_are_refused() -> None:
 @pytest.mark.parametrize(
     ("groups", "said"),
     [
-        ("[[decode], [infer], [nms, track, render, sinks, sinks]]", "each once"),
-        ("[[decode], [infer, nms, track, render], [sinks]]", "part render from sinks"),
+        ("[[decode], [infer], [nms, track, records, render, video, video]]", "each once"),
+        ("[[decode], [infer, nms, track, render], [video, records]]", "part render from video"),
+        ("[[decode], [infer, nms, track], [video, render, records]]", "render before video"),
     ],
 )
 def test_groups_must_be_the_pipeline(groups: str, said: str) -> None:
@@ -133,7 +134,7 @@ def test_groups_must_be_the_pipeline(groups: str, said: str) -> None:
 
 
 def test_several_devices_need_groups_of_their_own() -> None:
-    one_group = "runtime.groups=[[decode, infer, nms, track, render, sinks]]"
+    one_group = "runtime.groups=[[decode, infer, nms, track, records, render, video]]"
     with pytest.raises(ConfigError, match=r"^settings: several devices \(cpu,cpu\) need decode and infer in groups"):
         load(None, ["engine.device=cpu,cpu", one_group])
     assert load(None, ["engine.device=cuda:0,cuda:1"]).engine.device == "cuda:0,cuda:1"

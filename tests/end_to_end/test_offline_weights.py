@@ -36,7 +36,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("offline", "setting", "reason"),
     [
         ("1", "runtime.transport=ipc", "POSESTREAM_OFFLINE is set"),
-        ("0", "runtime.groups=[[decode, infer, nms, track, render, sinks]]", "Connection refused"),
+        ("0", "runtime.groups=[[decode, infer, nms, track, records, render, video]]", "Connection refused"),
     ],
     ids=["offline", "refused"],
 )

@@ -96,7 +96,7 @@ def test_a_clip_gives_overlay_records_and_summary(tmp_path: Path, scene: Path) -
     "setting",
     [
         "runtime.transport=inproc",
-        "runtime.groups=[[decode, infer, nms, track, render, sinks]]",
+        "runtime.groups=[[decode, infer, nms, track, records, render, video]]",
         "runtime.slots=2",
     ],
 )

@@ -29,7 +29,7 @@ def spec(tmp_path: Path) -> SourceSpec:
 
 
 def settings(weights: str) -> Settings:
-    one_thread = ["runtime.transport=inproc", "runtime.groups=[[decode, infer, nms, track, render, sinks]]"]
+    one_thread = ["runtime.transport=inproc", "runtime.groups=[[decode, infer, nms, track, records, render, video]]"]
     fixed = {"engine.model": "lite", "engine.backend": "eager", "video.save": False}
     return load(None, one_thread, {**fixed, "engine.weights": weights})
 
@@ -60,4 +60,4 @@ def test_only_what_this_run_has_written_is_listed(spec: SourceSpec) -> None:
     now = contents(spec)
     assert now["overlay.mp4"] == OLD["overlay.mp4"]
     assert now["keypoints.jsonl"].count(b"\n") == 3
-    assert json.loads(now["run.json"])["sources"][0]["outputs"] == ["keypoints.jsonl"]
+    assert json.loads(now["run.json"])["source"]["outputs"] == ["keypoints.jsonl"]

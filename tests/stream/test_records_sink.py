@@ -35,7 +35,8 @@ def messages(folder: Path) -> list[Message]:
 
 
 def test_there_is_a_line_for_every_frame_and_each_fits_the_schema(tmp_path: Path) -> None:
-    assert list(run_here(messages(tmp_path), RecordsSink())) == []
+    given = messages(tmp_path)
+    assert list(run_here(given, RecordsSink())) == given
     rows = [json.loads(line) for line in (tmp_path / "keypoints.jsonl").read_text().splitlines()]
     assert [(row["index"], len(row["people"])) for row in rows] == [(n, n % 3) for n in range(7)]
     for row in rows:

@@ -14,7 +14,7 @@ from msgspec import structs
 from configs.schema import RenderSettings
 from engines.ops.people import People
 from stream.draw import Canvas, colour_of
-from stream.messages import Begin, End, Frame, Pixels, SourceSpec, Tracks
+from stream.messages import Begin, End, Frame, Pixels, Slot, SourceSpec, Tracks
 from stream.render import Render
 from stream.stage import run_here
 
@@ -46,8 +46,8 @@ def tracks(
 
 
 def draw(message: Tracks, settings: RenderSettings = PLAIN) -> np.ndarray:
-    (frame,) = Render(settings).process(message)
-    return frame.pixels.array
+    (drawn,) = Render(settings).process(message)
+    return drawn.frame.picture
 
 
 def changed(before: np.ndarray, after: np.ndarray) -> np.ndarray:
@@ -63,11 +63,17 @@ def test_the_source_s_picture_is_left_as_it_was_and_only_the_picture_is_replaced
     before = picture()
     copy = before.copy()
     message = tracks([(100, 50, 200, 300)], before)
-    (frame,) = Render(RenderSettings()).process(message)
+    (drawn,) = Render(RenderSettings()).process(message)
     assert (before == copy).all()
-    assert changed(before, frame.pixels.array).any()
-    assert frame.pixels.slot is None
-    assert structs.replace(frame, pixels=message.frame.pixels) == message.frame
+    assert changed(before, drawn.frame.picture).any()
+    assert structs.replace(drawn.frame, pixels=message.frame.pixels) == message.frame
+
+
+def test_the_slot_stays_with_the_frame_so_that_it_can_be_released() -> None:
+    message = tracks([(100, 50, 200, 300)], picture())
+    in_slot = structs.replace(message.frame, pixels=Pixels(picture(), Slot(0, 3, 1)))
+    (drawn,) = Render(RenderSettings()).process(structs.replace(message, frame=in_slot))
+    assert drawn.frame.pixels.slot == Slot(0, 3, 1)
 
 
 def test_nothing_is_drawn_away_from_people_without_line_and_labels() -> None:
@@ -122,9 +128,9 @@ def test_a_person_keeps_a_colour_over_frames_and_places() -> None:
     first, later = ((100, 50, 200, 300), (400, 40, 500, 290)), ((400, 40, 500, 290), (100, 50, 200, 300))
     (one,) = stage.process(tracks(list(first), picture(), 0.0))
     (two,) = stage.process(structs.replace(tracks(list(later), picture(), 0.1), ids=np.array([2, 1])))
-    assert (one.pixels.array == two.pixels.array).all()
+    assert (one.frame.picture == two.frame.picture).all()
     (swapped,) = stage.process(structs.replace(tracks(list(first), picture(), 0.2), ids=np.array([2, 1])))
-    assert (one.pixels.array != swapped.pixels.array).any()
+    assert (one.frame.picture != swapped.frame.picture).any()
 
 
 def test_neighbouring_ids_differ_plainly_and_none_is_dark() -> None:
@@ -198,8 +204,8 @@ def walk(trail_s: float, steps: list[tuple[float, float]]) -> np.ndarray:
     """Somebody of 20 px by 20 px, of whom no joint shows, at x after so many seconds."""
     stage = Render(PLAIN.model_copy(update={"trail_s": trail_s}))
     for pts_s, x in steps:
-        (frame,) = stage.process(tracks([(x - 10, 170, x + 10, 190)], picture(), pts_s, confidence=0.0))
-    return changed(picture(), frame.pixels.array)
+        (drawn,) = stage.process(tracks([(x - 10, 170, x + 10, 190)], picture(), pts_s, confidence=0.0))
+    return changed(picture(), drawn.frame.picture)
 
 
 def test_a_trail_is_as_long_as_its_time_however_many_frames_that_is() -> None:
@@ -215,8 +221,8 @@ def test_a_trail_stays_after_its_person_has_left_until_its_time_is_over() -> Non
         stage = Render(PLAIN.model_copy(update={"trail_s": 1.0}))
         for x in range(3):
             list(stage.process(tracks([(100 + 50 * x, 170, 120 + 50 * x, 190)], picture(), 0.1 * x)))
-        (frame,) = stage.process(tracks([], picture(), pts_s))
-        return bool(changed(picture(), frame.pixels.array).any())
+        (drawn,) = stage.process(tracks([], picture(), pts_s))
+        return bool(changed(picture(), drawn.frame.picture).any())
 
     assert empty_frame_at(0.5)
     assert not empty_frame_at(1.5)
@@ -231,35 +237,35 @@ def test_no_trail_leads_into_another_run_of_the_clock(between: str) -> None:
     message = tracks([(490, 170, 510, 190)], picture(), 0.1, 0.0)
     if between == "epoch":
         message = structs.replace(message, frame=structs.replace(message.frame, epoch=1))
-    (frame,) = stage.process(message)
-    assert not changed(picture(), frame.pixels.array)[:, 120:470].any()
+    (drawn,) = stage.process(message)
+    assert not changed(picture(), drawn.frame.picture)[:, 120:470].any()
 
 
 def test_sources_do_not_share_trails() -> None:
     stage = Render(PLAIN.model_copy(update={"trail_s": 9.0}))
     list(stage.process(tracks([(90, 170, 110, 190)], picture(), 0.0, 0.0, source="one")))
-    (frame,) = stage.process(tracks([(490, 170, 510, 190)], picture(), 0.1, 0.0, source="two"))
-    assert not changed(picture(), frame.pixels.array)[:, 120:470].any()
+    (drawn,) = stage.process(tracks([(490, 170, 510, 190)], picture(), 0.1, 0.0, source="two"))
+    assert not changed(picture(), drawn.frame.picture)[:, 120:470].any()
 
 
 def test_begin_and_end_pass_in_their_order() -> None:
     begin, end = Begin(SourceSpec("clip", "file", "clip.mp4"), 640, 360, 25.0), End("clip", 2)
     given = list(run_here([begin, tracks([], picture()), tracks([], picture(), 0.1), end], Render(RenderSettings())))
     assert (given[0], given[-1]) == (begin, end)
-    assert [type(message) for message in given[1:-1]] == [Frame, Frame]
+    assert [type(message) for message in given[1:-1]] == [Tracks, Tracks]
 
 
 @pytest.mark.parametrize("live", [False, True])
 def test_clocks_of_the_machine_show_in_live_overlays_only(live: bool) -> None:
-    def drawn(age_ms: int) -> np.ndarray:
+    def at_age(age_ms: int) -> np.ndarray:
         stage = Render(RenderSettings())
         list(stage.process(Begin(SourceSpec("clip", "file", "clip.mp4"), 640, 360, 25.0, live=live)))
         message = tracks([(100, 50, 200, 300)], picture())
         late = structs.replace(message.frame, wall_ns=age_ms, times_ns={"track": age_ms * 1_000_000})
-        (frame,) = stage.process(structs.replace(message, frame=late))
-        return frame.pixels.array
+        (drawn,) = stage.process(structs.replace(message, frame=late))
+        return drawn.frame.picture
 
-    assert (drawn(10) != drawn(800)).any() == live
+    assert (at_age(10) != at_age(800)).any() == live
 
 
 def test_opencv_that_cannot_load_says_in_one_line_what_to_install(tmp_path: Path) -> None:

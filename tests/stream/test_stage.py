@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from stream.messages import End, Message
-from stream.stage import Chain, Sinks, Stage, run_here
+from stream.stage import Chain, Stage, run_here
 
 
 class Pairs(Stage):
@@ -73,12 +73,3 @@ def test_stages_are_closed_after_an_error_in_the_source() -> None:
     with pytest.raises(ValueError, match="torn"):
         list(run_here(source(), stage))
     assert stage.closed == 1
-
-
-def test_every_branch_gets_every_message_and_each_comes_out_once() -> None:
-    left, right = Pairs(), Pairs()
-    sinks = Sinks([left, right])
-    assert list(sinks.process(numbers(1)[0])) == numbers(1)
-    assert left.held == right.held == numbers(1)
-    assert list(sinks.flush()) == []
-    assert left.held == right.held == []

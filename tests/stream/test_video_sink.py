@@ -27,7 +27,7 @@ def copy(source: Path, folder: Path, **settings: object) -> Path:
     decoding = DecodeSettings.model_validate({key: value for key, value in settings.items() if key.endswith("_s")})
     video = VideoSettings.model_validate({key: value for key, value in settings.items() if not key.endswith("_s")})
     messages = decode([structs.replace(spec, folder=str(folder))], decoding, lambda: False)
-    assert list(run_here(messages, VideoSink(video, decoding))) == []
+    list(run_here(messages, VideoSink(video, decoding)))
     return folder / "overlay.mp4"
 
 

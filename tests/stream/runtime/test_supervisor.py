@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numbered
 import pytest
+from msgspec import structs
 from numbered import ledger, sources
 
 from configs.schema import EngineSettings, RuntimeSettings, Settings
-from stream.messages import SourceSpec
-from stream.runtime.metrics import StageFigures
+from stream.messages import SourceSpec, StageFigures
+from stream.runtime.reports import Counts
 from stream.runtime.supervisor import Progress, StageError, Supervisor
 
-ONE = (("decode", "infer", "nms", "track", "render", "sinks"),)
+ONE = (("decode", "infer", "nms", "track", "records", "render", "video"),)
 FOUR = RuntimeSettings().groups
-FUSED = (("decode", "infer"), ("nms", "track", "render", "sinks"))
+FUSED = (("decode", "infer"), ("nms", "track", "records", "render", "video"))
+THREE = (("decode",), ("infer",), ("nms", "track", "records", "render", "video"))
 GROUPINGS = [
     pytest.param({"transport": "inproc", "groups": ONE}, id="one-thread"),
     pytest.param({"transport": "inproc"}, id="threads"),
@@ -55,7 +58,7 @@ def test_every_frame_arrives_once_and_in_order(tmp_path: Path, runtime: dict[str
     specs = sources(tmp_path, 500, 0, 70)
     progress = run(specs, **runtime)
     assert [ledger(spec) for spec in specs] == [whole(500), [], whole(70)]
-    assert {name: ended.frames_done for name, ended in progress.ended.items()} == {"s0": 500, "s1": 0, "s2": 70}
+    assert {name: ended.counts.frames for name, ended in progress.ended.items()} == {"s0": 500, "s1": 0, "s2": 70}
 
 
 @pytest.mark.parametrize("transport", ["inproc", "ipc"])
@@ -81,7 +84,9 @@ def test_several_decoders_share_one_network(tmp_path: Path, transport: str) -> N
 
 
 @pytest.mark.parametrize("transport", ["inproc", "ipc"])
-@pytest.mark.parametrize("groups", [FOUR, (*FOUR[:2], ("nms", "track", "render", "sinks"))], ids=["four", "three"])
+@pytest.mark.parametrize(
+    "groups", [FOUR, (*FOUR[:2], ("nms", "track", "records", "render", "video"))], ids=["four", "three"]
+)
 def test_several_devices_share_the_sources(tmp_path: Path, transport: str, groups: tuple[tuple[str, ...], ...]) -> None:
     specs = sources(tmp_path, 120, 80, 40, 30)
     progress = run(specs, device="cpu,cuda:7", transport=transport, groups=groups, slots=2)
@@ -98,7 +103,7 @@ def test_one_source_needs_one_device(tmp_path: Path) -> None:
     assert ledger(specs[0]) == whole(20)
 
 
-@pytest.mark.parametrize("group", ["decode", "infer", "nms+track", "render+sinks"])
+@pytest.mark.parametrize("group", ["decode", "infer", "nms+track+records", "render+video"])
 def test_a_stage_that_was_frozen_goes_on(tmp_path: Path, group: str) -> None:
     specs = sources(tmp_path, 80)
     frozen_s: list[float] = []
@@ -177,7 +182,7 @@ def test_a_stage_that_will_not_end_is_killed_in_time(tmp_path: Path) -> None:
 )
 def test_a_stage_that_fails_ends_the_run_and_says_why(tmp_path: Path, factory: str, code: int, text: str) -> None:
     specs = sources(tmp_path, 1000)
-    with pytest.raises(StageError, match=f"^{text}$") as caught:
+    with pytest.raises(StageError, match=f"^{text}") as caught:
         run(specs, factory, transport="ipc")
     assert (caught.value.group, caught.value.exit_code) == ("infer", code)
     if factory != "Unmade":
@@ -194,3 +199,96 @@ def test_a_failure_in_a_thread_ends_the_run_too(tmp_path: Path) -> None:
 def test_a_stage_that_hangs_is_found_and_killed(tmp_path: Path) -> None:
     with pytest.raises(StageError, match=r"^stage infer gave no sign of life for 1\.5 s$"):
         run(sources(tmp_path, 10), "Stuck", transport="ipc", hang_after_s=1.5)
+
+
+@pytest.mark.parametrize("runtime", GROUPINGS)
+def test_a_frame_that_a_stage_drops_gives_its_slot_back_and_is_counted(
+    tmp_path: Path, runtime: dict[str, object]
+) -> None:
+    specs = sources(tmp_path, 300, 90)
+    progress = run(specs, "Dropping", slots=4, hang_after_s=5, **runtime)
+    for spec, count in zip(specs, (300, 90), strict=True):
+        kept = [n for n in range(count) if n % 10 and n % 7]
+        tenth, seventh = count // 10, sum(n % 10 > 0 and n % 7 == 0 for n in range(count))
+        assert ledger(spec) == [(n, n, n) for n in kept]
+        assert progress.counts(spec.name) == Counts(len(kept), len(kept), {"tenth": tenth, "seventh": seventh})
+        figures = progress.ended[spec.name].end.stages
+        assert (figures["nms"].dropped, figures["track"].dropped) == ({"tenth": tenth}, {"seventh": seventh})
+        assert (figures["nms"].frames, figures["track"].frames) == (count - tenth, len(kept))
+    assert progress.stages()["nms"].dropped == {"tenth": 39}
+
+
+@pytest.mark.parametrize("transport", ["inproc", "ipc"])
+def test_a_stage_that_keeps_frames_for_itself_is_found_though_it_beats(tmp_path: Path, transport: str) -> None:
+    with pytest.raises(
+        StageError, match=r"^stage nms\+track\+records holds 4 frames and has handed none on for 0\.5 s"
+    ):
+        run(sources(tmp_path, 100), "Losing", transport=transport, slots=4, hang_after_s=0.5)
+
+
+def test_a_stage_that_hangs_while_it_loads_is_found_and_killed(tmp_path: Path) -> None:
+    with pytest.raises(StageError, match=r"^stage infer did not get ready and has done nothing for 2 s"):
+        run(sources(tmp_path, 10), "Asleep", transport="ipc", hang_after_s=2)
+
+
+@pytest.mark.parametrize(("number", "told"), [(signal.SIGKILL, "most likely the memory"), (signal.SIGTERM, None)])
+def test_the_slots_of_a_killed_stage_are_back_and_it_is_told(
+    tmp_path: Path, number: signal.Signals, told: str | None
+) -> None:
+    """SIGTERM reaches the whole terminal: stages leave that to the supervisor."""
+    specs, killed, held = sources(tmp_path, 60), [], []
+
+    def watch(progress: Progress) -> None:
+        if not killed and progress.held.get("infer"):
+            os.kill(progress.pids["infer"], number)
+            killed.append(progress.held["infer"])
+        elif killed:
+            held.append(progress.held["infer"])
+
+    if told is None:
+        run(specs, "Slow", watch=watch, transport="ipc")
+        assert ledger(specs[0]) == whole(60)
+        return
+    with pytest.raises(StageError, match=rf"^stage infer was killed by SIGKILL: {told}"):
+        run(specs, "Slow", watch=watch, transport="ipc")
+    assert killed[0] > 0
+    assert held[-1] == 0
+
+
+@pytest.mark.parametrize("runtime", GROUPINGS)
+def test_a_run_continued_from_a_cut_gives_what_the_whole_run_gives(tmp_path: Path, runtime: dict[str, object]) -> None:
+    (full,) = sources(tmp_path / "full", 50)
+    cuts = run([full], "Summing", cut_every=20, **runtime).cuts
+    assert cuts["s0"].index == 40
+    assert cuts["s0"].states == {"decode": b"40", "nms": b"%d" % sum(range(40))}
+    (rest,) = sources(tmp_path / "rest", 50)
+    run([structs.replace(rest, states=cuts["s0"].states)], "Summing", cut_every=20, **runtime)
+    assert [row[0] for row in ledger(full)] == list(range(50))
+    assert ledger(rest) == ledger(full)[40:]
+
+
+def test_figures_of_a_source_are_its_own(tmp_path: Path) -> None:
+    specs = sources(tmp_path, 40, 9)
+    progress = run(specs, transport="inproc")
+    frames = {
+        name: {stage: at.frames for stage, at in ended.end.stages.items()} for name, ended in progress.ended.items()
+    }
+    names = ["decode", "infer", "nms", "track", "records", "render", "video"]
+    assert frames == {"s0": dict.fromkeys(names, 40), "s1": dict.fromkeys(names, 9)}
+    assert progress.stages()["infer"].frames == 49
+
+
+def test_what_a_stage_prints_does_not_reach_standard_output(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    run(sources(tmp_path, 3), "Printing", transport="ipc")
+    printed = capfd.readouterr()
+    assert printed.out == ""
+    assert "infer says something" in printed.err
+
+
+def test_a_long_folder_for_temporary_files_is_no_trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    long = tmp_path / ("long" * 25)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    specs = sources(tmp_path, 10)
+    run(specs, transport="ipc")
+    assert ledger(specs[0]) == whole(10)

@@ -11,7 +11,7 @@ from matplotlib.image import imread
 
 from configs.load import load
 from stream.messages import Frame, Pixels
-from stream.runtime.topology import Pipeline
+from stream.pipeline import Pipeline
 
 PORTRAIT = np.asarray(imread(get_sample_data("grace_hopper.jpg", asfileobj=False)))[::2, ::2]
 
