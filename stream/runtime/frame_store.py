@@ -6,7 +6,6 @@ import mmap
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -171,8 +170,3 @@ def create(slots: int, slot_bytes: int) -> StoreFds:
         os.set_blocking(ring, False)
     os.ftruncate(memory, _HEADER_BYTES + slots * slot_bytes)
     return StoreFds(memory, listen, ring)
-
-
-def held_by(stores: Sequence[FrameStore], owner: int) -> int:
-    """How many slots of all stores a group owns."""
-    return sum(store.held(owner) for store in stores)
