@@ -29,10 +29,10 @@ from stream.demo import FPS, make_scene
 from stream.launch import Summary, launch
 from stream.messages import Frame, SourceSpec, Tracks
 from stream.outputs import with_folders
+from stream.pipeline import Pipeline
 from stream.runtime.supervisor import Progress
-from stream.runtime.topology import Pipeline, build
 from stream.sources.find import find
-from stream.stage import run_here
+from stream.stage import Chain, run_here
 
 
 def main() -> None:
@@ -128,7 +128,8 @@ def _pipeline(settings: Settings, clip: Path, folder: Path, summaries: list[Summ
 
 def _naive(settings: Settings, clip: Path, folder: Path) -> float:
     pipeline = Pipeline()
-    stage = build(settings.runtime.groups[-1] + ("infer", "nms", "track"), settings, pipeline, {})
+    names = [name for group in settings.stage_groups for name in group if name != "decode"]
+    stage = Chain([pipeline.stage(name, settings) for name in names])
     messages = pipeline.source(_spec(clip, folder), settings, lambda: False)
     started_s = time.monotonic()
     frames = sum(isinstance(message, Tracks) for message in run_here(messages, stage))

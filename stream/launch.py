@@ -96,6 +96,7 @@ def launch(
     specs: Sequence[SourceSpec],
     stops: Callable[[], int],
     watch: Callable[[Progress], None],
+    factory: str = PIPELINE,
 ) -> tuple[Summary, PosestreamError | None]:
     """Run the pipeline; each source's folder gets its outputs and, as soon as the source has ended, a run.json.
 
@@ -106,11 +107,12 @@ def launch(
         specs: the sources, with folders.
         stops: how often the user has asked to stop.
         watch: shown where the run stands, ten times a second.
+        factory: where the stages come from, as module:class.
 
     Returns:
         The summary and, where a stage failed or a run.json could not be written, that error.
     """
-    supervisor = Supervisor(settings, specs, PIPELINE)
+    supervisor = Supervisor(settings, specs, factory)
     reporter = _Reporter(settings, specs, supervisor.progress)
 
     def seen(progress: Progress) -> None:

@@ -79,6 +79,15 @@ class Waiting(Numbered):
         return Patient() if name == "infer" else super().stage(name, settings)
 
 
+class Recorded(Numbered):
+    """The same, slow, with the real keypoint records; it breaks at frame 30 of a source."""
+
+    reader: ClassVar = {"takes_s": 5e-3, "breaks_at": 30}
+
+    def stage(self, name: str, settings: Settings) -> Stage:
+        return Pipeline.stage(self, name, settings) if name == "records" else super().stage(name, settings)
+
+
 class Dropping(Numbered):
     """The same with an nms that gives up every tenth frame and a tracker that then gives up every seventh."""
 

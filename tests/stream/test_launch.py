@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from media import write_video
+from numbered import sources
 
 from configs.load import load
 from configs.schema import Settings
 from stream.launch import launch
 from stream.messages import SourceSpec
+from stream.runtime.supervisor import Progress
 
 OLD = {"overlay.mp4": b"old film", "keypoints.jsonl": b"old line\n", "run.json": b"old summary"}
 
@@ -61,3 +65,72 @@ def test_only_what_this_run_has_written_is_listed(spec: SourceSpec) -> None:
     assert now["overlay.mp4"] == OLD["overlay.mp4"]
     assert now["keypoints.jsonl"].count(b"\n") == 3
     assert json.loads(now["run.json"])["source"]["outputs"] == ["keypoints.jsonl"]
+
+
+def recorded(*counts: int, folder: Path, watch=lambda _: None):
+    specs = sources(folder, *counts)
+    inproc = load(None, ["runtime.transport=inproc", "video.save=false"])
+    return specs, *launch(inproc, specs, lambda: 0, watch, "numbered:Recorded")
+
+
+def test_each_source_has_figures_of_its_own_as_soon_as_it_ends(tmp_path: Path) -> None:
+    seen: list[set[str]] = []
+
+    def watch(progress: Progress) -> None:
+        seen.append({path.parent.name for path in tmp_path.glob("*/run.json")} - set(progress.ended))
+        if "s1" in progress.ended and "s2" not in progress.ended:
+            assert {path.parent.name for path in tmp_path.glob("*/run.json")} == {"s0", "s1"}
+            seen.append({"while others run"})
+
+    began_s = time.monotonic()
+    specs, summary, failure = recorded(12, 25, 29, folder=tmp_path, watch=watch)
+    took_s = time.monotonic() - began_s
+    assert failure is None
+    assert {"while others run"} in seen
+    files = [json.loads((Path(spec.folder) / "run.json").read_text())["source"] for spec in specs]
+    assert [(file["frames"], file["people"]) for file in files] == [(12, 12), (25, 25), (29, 29)]
+    for file in files:
+        assert file["fps"] == pytest.approx(file["frames"] / file["seconds"], rel=0.02)
+        assert file["seconds"] >= 5e-3 * file["frames"]
+        assert {name: stage["frames"] for name, stage in file["stages"].items()}["track"] == file["frames"]
+    assert summary.frames == 66
+    assert summary.fps == pytest.approx(66 / summary.seconds, rel=0.01)
+    assert 66 * 5e-3 <= summary.seconds <= took_s
+
+
+def test_a_run_that_breaks_says_how_far_it_came(tmp_path: Path) -> None:
+    specs, summary, failure = recorded(12, 100, folder=tmp_path)
+    assert "the network broke" in str(failure)
+    lines = (Path(specs[1].folder) / "keypoints.jsonl").read_bytes().count(b"\n")
+    file = json.loads((Path(specs[1].folder) / "run.json").read_text())["source"]
+    assert (file["frames"], file["complete"]) == (lines, False) == (30, False)
+    assert summary.sources[0].complete
+    assert summary.frames == 42
+
+
+def test_a_summary_that_cannot_be_written_is_told_after_the_run_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "s0" / "run.json").mkdir(parents=True)
+    spec = SourceSpec("s0", "file", "5", str(tmp_path / "s0"))
+    settings = load(None, ["runtime.transport=inproc", "video.save=false"])
+    summary, failure = launch(settings, [spec], lambda: 0, lambda _: None, "numbered:Recorded")
+    assert summary.frames == 5
+    assert failure is not None
+    assert failure.exit_code == 5
+    assert str(failure).endswith("run.json cannot be written: Is a directory; free space or choose another --output")
+    assert sorted(path.name for path in (tmp_path / "s0").iterdir()) == ["keypoints.jsonl", "run.json"]
+
+
+def test_a_package_under_another_name_does_not_end_a_finished_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = importlib.metadata.version
+
+    def version(name: str) -> str:
+        if name == "opencv-python":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return real(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    _, summary, failure = recorded(3, folder=tmp_path)
+    assert failure is None
+    assert summary.run.versions["opencv-python"] == "unknown"
