@@ -30,7 +30,7 @@ from stream.launch import Summary, launch
 from stream.messages import Frame, SourceSpec, Tracks
 from stream.outputs import with_folders
 from stream.pipeline import Pipeline
-from stream.runtime.supervisor import Progress
+from stream.runtime.progress import Progress
 from stream.sources.find import find
 from stream.stage import Chain, run_here
 

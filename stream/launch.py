@@ -15,7 +15,8 @@ from configs.schema import Settings
 from stream.messages import SourceSpec, StageFigures
 from stream.outputs import remove_empty
 from stream.pipeline import PIPELINE
-from stream.runtime.supervisor import Progress, StageError, Supervisor
+from stream.runtime.progress import Progress
+from stream.runtime.supervisor import StageError, Supervisor
 from stream.sinks.output import finish, part_of, writing
 
 _LIBRARIES = ("posestream", "torch", "numpy", "opencv-python", "av", "pyzmq", "filterpy")

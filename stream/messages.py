@@ -19,6 +19,8 @@ from stream import arrays
 
 WIRE_VERSION = 2
 """Rises when a message changes; both ends of a socket must agree."""
+ERAS = 256
+"""Eras are counted modulo this."""
 
 
 class WireError(ValueError):
@@ -81,6 +83,8 @@ class Begin(Struct, frozen=True, tag="begin"):
     """Bits a second of the source's video; None if unknown."""
     live: bool = False
     """A live source drops what is late; any other loses nothing."""
+    again: bool = False
+    """The stages behind the source were restarted: what was written of it stays, and its frames go on."""
 
 
 class Frame(Struct, frozen=True, tag="frame"):
@@ -214,6 +218,8 @@ class Wire:
 
     def __init__(self, picture: Picture) -> None:
         self._picture = picture
+        self.era = 0
+        """How often the run's stages were restarted: a message of another era is stale."""
         self._encoder = msgspec.msgpack.Encoder(enc_hook=_to_plain)
         self._decoder = msgspec.msgpack.Decoder(Message, dec_hook=self._from_plain)
 
@@ -223,18 +229,20 @@ class Wire:
         Raises:
             WireError: its picture lies in no frame store.
         """
-        return _HEADER + self._encoder.encode(message)
+        return _HEADER + bytes([self.era % ERAS]) + self._encoder.encode(message)
 
-    def from_bytes(self, data: bytes) -> Message:
-        """Give the message back.
+    def from_bytes(self, data: bytes) -> Message | None:
+        """The message that `to_bytes` was given; None if it is of another era.
 
         Raises:
             WireError: the bytes are no message of this version.
         """
-        if data[: len(_HEADER)] != _HEADER:
+        if data[: len(_HEADER)] != _HEADER or len(data) == len(_HEADER):
             raise WireError(f"message starts with {data[: len(_HEADER)]!r}; expected {_HEADER!r}")
+        if data[len(_HEADER) : len(_HEADER) + 1] != bytes([self.era % ERAS]):
+            return None
         try:
-            message: Message = self._decoder.decode(memoryview(data)[len(_HEADER) :])
+            message: Message = self._decoder.decode(memoryview(data)[len(_HEADER) + 1 :])
             return message
         except msgspec.MsgspecError as error:
             raise WireError(f"not a message of version {WIRE_VERSION}: {error}") from error

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, ProgressColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from stream.runtime.supervisor import Progress
+from stream.runtime.progress import Progress
 
 _WINDOW_S = 2.0
 """Over how long the rate and the limiting stage are taken."""

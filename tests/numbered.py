@@ -111,6 +111,17 @@ class Summing(Numbered):
         return Sums() if name == "nms" else super().stage(name, settings)
 
 
+class Live(Summing):
+    """Summing, of sources that are live: a frame each 2 ms, a cut after each tenth."""
+
+    def source(self, specs: Sequence[SourceSpec], settings: Settings, stop: Callable[[], bool]) -> Iterator[Message]:
+        for message in super().source(specs, settings, stop):
+            if isinstance(message, Begin):
+                message = structs.replace(message, live=True)
+            time.sleep(2e-3)
+            yield message
+
+
 class Printing(Numbered):
     """The same with a network that prints."""
 
@@ -270,7 +281,8 @@ class Ledger(Stage):
     def process(self, message: Message) -> Iterator[Message]:
         match message:
             case Begin():
-                self._files[message.spec.name] = Path(message.spec.folder, "ledger").open("w")
+                mode = "a" if message.again else "w"
+                self._files[message.spec.name] = Path(message.spec.folder, "ledger").open(mode, buffering=1)
             case Tracks():
                 found = int(message.people.logits[0, 0])
                 print(

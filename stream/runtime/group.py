@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import psutil
@@ -15,7 +15,7 @@ from configs.schema import Settings
 from stream.messages import Begin, Cut, Drop, End, Frame, Message, Tracks, frame_of
 from stream.runtime.frame_store import FrameStore
 from stream.runtime.metrics import Metered, StageMeter, timed
-from stream.runtime.reports import Beat, Began, Counts, Done, Ended, Failed, Joined, Reached, Ready
+from stream.runtime.reports import Beat, Began, Counts, Done, Ended, Failed, Go, Joined, Reached, Ready
 from stream.runtime.topology import Factory, GroupSpec
 from stream.runtime.transport import GroupSockets
 from stream.stage import Chain, Stage
@@ -53,7 +53,7 @@ class _GroupLoop:
         self._settings = settings.model_copy(update={"engine": engine})
         self._spec, self._factory, self._sockets = spec, factory, sockets
         self._meters = {name: StageMeter() for name in spec.stages}
-        self._tally = _Tally()
+        self._tally, self._begun = _Tally(), _Begun()
         self._handled = 0
         self._beat_due_s = 0.0
         self._process = psutil.Process()
@@ -91,10 +91,14 @@ class _GroupLoop:
         messages = timed(name, self._meters[name], source, one_by_one=True)
         while True:
             has_slot = self._sockets.wait_for_slot()
+            if self._sockets.restarted:
+                self._give(self._begun.again(self._sockets.resume()))
+                continue
             message = next(messages, None)
             if message is None:
                 return
             self._handled += 1
+            self._begun.note(message)
             if isinstance(message, Begin):
                 self._sockets.report(Began(message))
             if has_slot or not isinstance(message, Frame):
@@ -155,6 +159,29 @@ class _GroupLoop:
             memory_bytes=self._process.memory_info().rss,
         )
         self._sockets.report(beat)
+
+
+class _Begun:
+    """What the stages behind a source must hear again when they were restarted."""
+
+    def __init__(self) -> None:
+        self._begins: dict[str, Begin] = {}
+        self._ends: dict[str, End] = {}
+
+    def note(self, message: Message) -> None:
+        if isinstance(message, Begin):
+            self._begins[message.spec.name] = message
+        elif isinstance(message, End):
+            self._ends[message.source] = message
+
+    def again(self, go: Go) -> Iterator[Message]:
+        """The sources that are open, and those whose end was lost on the way."""
+        for source, states in go.open.items():
+            if source in self._begins:
+                begin = self._begins[source]
+                yield structs.replace(begin, again=True, spec=structs.replace(begin.spec, states=states))
+            if source in self._ends:
+                yield self._ends[source]
 
 
 class _Tally:

@@ -86,6 +86,14 @@ class Go(Struct, frozen=True, tag=True):
 
     slots: int
     """Frames of one decoder that may be under way at once."""
+    era: int = 0
+    """How often the stages behind the sources were restarted before."""
+    open: dict[str, dict[str, bytes]] = {}
+    """After a restart: source that has not ended yet -> the snapshots, by stage, that it continues from."""
+
+
+class Hold(Struct, frozen=True, tag=True):
+    """Send nothing until the next `Go`: the stages behind the sources are being restarted."""
 
 
 class Stop(Struct, frozen=True, tag=True):
@@ -97,7 +105,7 @@ class Abandon(Struct, frozen=True, tag=True):
 
 
 Report = Joined | Ready | Beat | Began | Ended | Reached | Failed | Done
-Command = Go | Stop | Abandon
+Command = Go | Hold | Stop | Abandon
 
 _ENCODER = msgspec.msgpack.Encoder()
 _REPORTS = msgspec.msgpack.Decoder(Report)

@@ -5,29 +5,29 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from msgspec import structs
 
-from configs.errors import EXIT_FAILED, PosestreamError
+from configs.errors import EXIT_FAILED, EngineError, PosestreamError
 from configs.schema import Settings
-from stream.messages import Begin, Cut, SourceSpec, StageFigures
+from stream.messages import SourceSpec
 from stream.runtime import frame_store
 from stream.runtime.folder import SocketFolder
 from stream.runtime.frame_store import FrameStore, StoreFds
 from stream.runtime.group import run_group
 from stream.runtime.hosts import Host, Process, Thread
 from stream.runtime.member import Member
+from stream.runtime.progress import Progress
 from stream.runtime.reports import (
     Abandon,
     Beat,
     Began,
     Command,
-    Counts,
     Done,
     Ended,
     Failed,
     Go,
+    Hold,
     Reached,
     Ready,
     Report,
@@ -42,6 +42,8 @@ _STOP_S = (3.0, 4.6)  # an interrupted run is abandoned, then killed, so long af
 _FAIL_S = (1.0, 30.0)  # a failed run has time to finish its outputs
 _IDLE_S = (0.0, 1.0)  # before the first frame there are none, and a stage that loads its model hears nothing
 _SLOTS_LEAST = 8
+_MAY_PASS = (EXIT_FAILED, EngineError.exit_code)  # a full disk or a wrong setting does not
+_RESTARTS_MAX, _RESTARTS_WITHIN_S = 5, 60.0
 
 
 class StageError(PosestreamError, RuntimeError):
@@ -53,69 +55,6 @@ class StageError(PosestreamError, RuntimeError):
         self.exit_code = failed.exit_code
         if failed.trace:
             self.add_note(f"in stage {group}: {failed.trace}")
-
-
-@dataclass
-class Progress:
-    """Where a run stands."""
-
-    beats: dict[str, Beat] = field(default_factory=dict)
-    """Last figures of each group."""
-    began: dict[str, Begin] = field(default_factory=dict)
-    """Sources that were opened."""
-    ended: dict[str, Ended] = field(default_factory=dict)
-    """Sources that have passed the whole pipeline."""
-    cuts: dict[str, Cut] = field(default_factory=dict)
-    """The last cut of each source that has passed the whole pipeline."""
-    notes: list[str] = field(default_factory=list)
-    """Lines to be shown to the user."""
-    started_s: float | None = None
-    """Monotonic time when the first frame could flow; None while models load."""
-    finished_s: float | None = None
-    """Monotonic time when the last group was done; None before."""
-    pids: dict[str, int] = field(default_factory=dict)
-    """Process of each group; empty where groups are threads."""
-    held: dict[str, int] = field(default_factory=dict)
-    """Frames that wait for a group or are in it."""
-    _began_s: dict[str, float] = field(default_factory=dict)
-    _ended_s: dict[str, float] = field(default_factory=dict)
-
-    def seconds(self, source: str) -> float:
-        """How long a source has been read and worked on; 0.0 if it was never opened."""
-        if source not in self._began_s:
-            return 0.0
-        return self._ended_s.get(source, self.finished_s or time.monotonic()) - self._began_s[source]
-
-    def begin(self, begun: Began) -> None:
-        """Take note of a source that was opened."""
-        self.began[begun.begin.spec.name] = begun.begin
-        self._began_s.setdefault(begun.begin.spec.name, time.monotonic())
-
-    def end(self, ended: Ended) -> None:
-        """Take note of a source that has ended."""
-        self.ended[ended.end.source] = ended
-        self._ended_s[ended.end.source] = time.monotonic()
-
-    def counts(self, source: str) -> Counts:
-        """What of a source has passed the whole pipeline; of one that is open, up to the last beat."""
-        if source in self.ended:
-            return self.ended[source].counts
-        return next((beat.sources[source] for beat in self.beats.values() if source in beat.sources), Counts())
-
-    def stages(self) -> dict[str, StageFigures]:
-        """Each stage's figures; of several groups with the same stages, the last heard of with the frames of all."""
-        merged: dict[str, StageFigures] = {}
-        for beat in self.beats.values():
-            for name, figures in beat.stages.items():
-                before = merged.get(name, StageFigures())
-                causes = {*before.dropped, *figures.dropped}
-                merged[name] = structs.replace(
-                    figures,
-                    frames=figures.frames + before.frames,
-                    busy_s=figures.busy_s + before.busy_s,
-                    dropped={at: before.dropped.get(at, 0) + figures.dropped.get(at, 0) for at in sorted(causes)},
-                )
-        return merged
 
 
 class Supervisor:
@@ -130,6 +69,9 @@ class Supervisor:
             factory: where stages come from, as module:class.
         """
         self._settings, self._sources, self._factory = settings, sources, factory
+        self._is_ipc = settings.runtime.transport == "ipc"
+        self._restarted_s: list[float] = []
+        self._era = 0
         # Without a word of the user, what a batch on a GPU asks for: the memory is taken only where pictures lie.
         self._slots = settings.runtime.slots or 2 * (settings.infer.batch_max or 8) + 2
         self._members: dict[str, Member] = {}
@@ -150,8 +92,7 @@ class Supervisor:
         Raises:
             StageError: a stage failed; outputs hold what was done until then.
         """
-        is_ipc = self._settings.runtime.transport == "ipc"
-        folder = SocketFolder() if is_ipc else None
+        folder = SocketFolder() if self._is_ipc else None
         try:
             scheme = f"ipc://{folder.path}/" if folder else "inproc://"
             self._run(groups(self._settings, self._sources, lambda queue: scheme + queue), stops, watch)
@@ -184,7 +125,7 @@ class Supervisor:
                 self._stores[spec.store] = FrameStore(spec.store, fds, self._slots)
 
     def _start(self, specs: list[GroupSpec]) -> None:
-        start = self._in_process if self._settings.runtime.transport == "ipc" else self._in_thread
+        start = self._in_process if self._is_ipc else self._in_thread
         for spec in specs:
             host = start(spec)
             self._members[spec.name] = Member(spec, host)
@@ -211,9 +152,10 @@ class Supervisor:
                 text = f"stage {member.spec.name} {member.host.exit_reason()}"
                 self._fail(member, Failed(EXIT_FAILED, text, ""))
 
-    def _take(self, group: str, report: Report) -> None:
+    def _take(self, identity: str, report: Report) -> None:
+        group = identity.rpartition("@")[0]
         member = self._members[group]
-        if member.is_over:
+        if member.is_over or member.spec.identity != identity:  # a last word of one that was killed
             return
         member.hear(report)
         match report:
@@ -228,14 +170,21 @@ class Supervisor:
             case Failed():
                 self._fail(member, report)
             case Ready():
-                self.progress.notes += report.notes
+                self.progress.notes += [
+                    note for note in report.notes if not self._era or note not in self.progress.notes
+                ]
                 self._slots_wanted = max(self._slots_wanted, report.slots_wanted)
                 self._go_if_ready()
 
     def _go_if_ready(self) -> None:
         if all(member.state is Ready for member in self._members.values()):
-            self.progress.started_s = time.monotonic()
-            self._tell_all(Go(self._settings.runtime.slots or min(self._slots_wanted, self._slots)))
+            self.progress.started_s = self.progress.started_s or time.monotonic()
+            for member in self._behind_sources() if self._era else ():
+                self._reclaim(member)  # what was sent to those before them
+            progress = self.progress
+            opened = {name: progress.states(name) for name in progress.began if name not in progress.ended}
+            slots = self._settings.runtime.slots or min(self._slots_wanted, self._slots)
+            self._tell_all(Go(slots, self._era, opened if self._era else {}))
 
     def _look_after(self, stops: int) -> None:
         now_s = time.monotonic()
@@ -264,9 +213,46 @@ class Supervisor:
     def _fail(self, member: Member, failed: Failed) -> None:
         member.state = Failed
         self._reclaim(member)
+        if failed.exit_code in _MAY_PASS and self._may_restart(member):
+            self._restart(member, failed)
+            return
         self._failure = self._failure or StageError(member.spec.name, failed)
         if not self._deadlines_s:
             self._end_early(_FAIL_S)
+
+    def _may_restart(self, member: Member) -> bool:
+        """Whether the stages behind the sources are to begin anew: in a live run, where that helps."""
+        is_live = any(begin.live for begin in self.progress.began.values())
+        reads = any(each.state is Ready for each in self._members.values() if each.spec.sources)
+        if not (is_live and reads and self._is_ipc and not member.spec.sources and not self._deadlines_s):
+            return False
+        now_s = time.monotonic()
+        self._restarted_s = [at_s for at_s in self._restarted_s if now_s - at_s < _RESTARTS_WITHIN_S]
+        return len(self._restarted_s) < _RESTARTS_MAX
+
+    def _restart(self, member: Member, failed: Failed) -> None:
+        """Start all stages behind the sources anew; the sources stay open, and go on with the last cut's states."""
+        self._restarted_s.append(time.monotonic())
+        self._era += 1
+        count = f"{len(self._restarted_s)} of {_RESTARTS_MAX} restarts in {_RESTARTS_WITHIN_S:.0f} s"
+        self.progress.notes.append(f"{failed.text}; the stages behind the sources are started again ({count})")
+        behind = self._behind_sources()
+        self._tell_all(Hold())
+        for each in behind:
+            each.host.kill()
+            each.host.join()
+        for each in behind:
+            self._reclaim(each)
+        self.progress.restart([each.spec.name for each in behind])
+        self._start([self._anew(each.spec) for each in behind])
+
+    def _anew(self, spec: GroupSpec) -> GroupSpec:
+        """The group in the next era, which hears of no sender that has finished before."""
+        feeds = [each for each in self._members.values() if each.spec.outlet == spec.inbox and each.state is not Done]
+        return structs.replace(spec, era=self._era, senders=len(feeds))
+
+    def _behind_sources(self) -> list[Member]:
+        return [member for member in self._members.values() if not member.spec.sources]
 
     def _reclaim(self, member: Member) -> None:
         for store in self._stores.values():
@@ -280,8 +266,8 @@ class Supervisor:
         self._tell_all(Stop())
 
     def _tell_all(self, command: Command) -> None:
-        for group in self._members:
-            self._control.send(group, command)
+        for member in self._members.values():
+            self._control.send(member.spec.identity, command)
 
     def _kill_all(self) -> None:
         for member in self._members.values():

@@ -34,6 +34,14 @@ class GroupSpec(Struct, frozen=True):
     """Number of the frame store that its first stage fills."""
     senders: int = 0
     """How many groups send to its inbox; 0: it has none."""
+    era: int = 0
+    """How often the stages behind the sources were restarted before."""
+
+    @property
+    def identity(self) -> str:
+        """Its name towards the supervisor, which one of another era does not share."""
+        return f"{self.name}@{self.era}"
+
     inbox: str = ""
     """Address it receives at; empty: none."""
 

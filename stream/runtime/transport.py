@@ -18,7 +18,7 @@ from configs.errors import PosestreamError
 from stream.messages import Frame, Message, Pixels, Wire, frame_of
 from stream.runtime import reports
 from stream.runtime.frame_store import FrameStore
-from stream.runtime.reports import Abandon, Command, Go, Report, Stop
+from stream.runtime.reports import Abandon, Command, Go, Hold, Report, Stop
 from stream.runtime.topology import GroupSpec
 
 _NO_MORE = b""  # a sender's last word
@@ -50,8 +50,11 @@ class GroupSockets:
         if self._store is not None:
             self._poller.register(self._store.fds.listen, zmq.POLLIN)
         self._senders = spec.senders
+        self._wire.era = spec.era
         self._slots: int | None = None
         self._commands: set[type[Command]] = set()
+        self.restarted: Go | None = None
+        """A `Go` after a restart that was not answered yet by `resume`."""
         self.sent_bytes = 0
         self.beat: Callable[[], None] = lambda: None
         """Called at least every 200 ms while the group waits."""
@@ -75,7 +78,7 @@ class GroupSockets:
 
     def wait_to_go(self) -> None:
         """Wait until the supervisor lets the sources be read, or the run ends."""
-        while not self._commands:
+        while not self._commands - {Hold}:
             self._poll(_TICK_MS)
 
     def stopping(self) -> bool:
@@ -97,9 +100,10 @@ class GroupSockets:
         while not self.ended():
             if self._inbox.poll(0):
                 data = self._inbox.recv()
-                if data != _NO_MORE:
-                    return self._wire.from_bytes(data)
-                self._senders -= 1
+                if data == _NO_MORE:
+                    self._senders -= 1
+                elif (message := self._wire.from_bytes(data)) is not None:
+                    return message
                 continue
             left_ms = _TICK_MS if until_s is None else min(_TICK_MS, 1000 * (until_s - time.monotonic()))
             if left_ms <= 0:
@@ -112,17 +116,28 @@ class GroupSockets:
         return self._senders <= 0 or Abandon in self._commands
 
     def wait_for_slot(self) -> bool:
-        """Wait until a frame may be read: that is the back-pressure. False: the run ends before a slot is free."""
-        while not self._has_slot():
-            if self._is_stopped():
+        """Wait until a frame may be read: that is the back-pressure.
+
+        False: the run ends before a slot is free, or `restarted` wants an answer.
+        """
+        self._poll(0)
+        while Hold in self._commands or not self._has_slot():
+            if self._is_stopped() or self.restarted:
                 return False
             self._poll(_TICK_MS)
-        return True
+        return not self.restarted
+
+    def resume(self) -> Go:
+        """The `Go` after a restart; from now on messages are of its era."""
+        go, self.restarted = self.restarted, None
+        assert go is not None
+        self._wire.era = go.era
+        return go
 
     def send(self, message: Message) -> None:
         """Hand a message on, its frame's slot with it; a frame that lies in none is put into one.
 
-        A frame that waits for a slot when the run ends is left out.
+        A frame that waits for a slot when the run ends is left out, and all that waits while stages are restarted.
         """
         frame = frame_of(message)
         if frame is not None and frame.pixels is not None:
@@ -151,6 +166,9 @@ class GroupSockets:
         for socket in self._sockets:
             socket.close()
 
+    def _is_held(self) -> bool:
+        return Hold in self._commands or self.restarted is not None
+
     def _is_stopped(self) -> bool:
         return bool(self._commands & {Stop, Abandon})
 
@@ -163,9 +181,9 @@ class GroupSockets:
 
     def _push(self, data: bytes) -> None:
         assert self._outlet is not None
-        while not self._outlet.poll(_TICK_MS, zmq.POLLOUT):  # the receiver is gone: the run is about to be ended
+        while not self._outlet.poll(_TICK_MS, zmq.POLLOUT):  # the receiver is gone: the run is ended or restarted
             self._poll(0)
-            if self._is_stopped():
+            if self._is_stopped() or self._is_held():
                 return
         self._outlet.send(data)
 
@@ -178,6 +196,8 @@ class GroupSockets:
             self._commands.add(type(command))
             if isinstance(command, Go):
                 self._slots = command.slots
+                self._commands.discard(Hold)
+                self.restarted = command if command.era != self._wire.era else None
         if self._store is not None and self._store.fds.listen in ready:
             self._store.hush()
 
@@ -193,7 +213,7 @@ class GroupSockets:
         else:
             socket.setsockopt(zmq.IMMEDIATE, 1)  # so that POLLOUT means: the neighbour is there
             if kind == zmq.DEALER:
-                socket.setsockopt(zmq.ROUTING_ID, self._spec.name.encode())
+                socket.setsockopt(zmq.ROUTING_ID, self._spec.identity.encode())
             socket.connect(address)
         if kind != zmq.PUSH:
             self._poller.register(socket, zmq.POLLIN)
@@ -213,7 +233,7 @@ class ControlServer:
         self._socket.bind(address)
 
     def receive(self, wait_s: float) -> tuple[str, Report] | None:
-        """The next report and its group's name; None if none comes in time."""
+        """The next report and its group's identity; None if none comes in time."""
         if not self._socket.poll(int(wait_s * 1000)):
             return None
         name, data = self._socket.recv_multipart()

@@ -16,7 +16,7 @@ from configs.load import load
 from configs.schema import Settings
 from stream.launch import launch
 from stream.messages import SourceSpec
-from stream.runtime.supervisor import Progress
+from stream.runtime.progress import Progress
 
 OLD = {"overlay.mp4": b"old film", "keypoints.jsonl": b"old line\n", "run.json": b"old summary"}
 

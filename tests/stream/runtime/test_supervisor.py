@@ -16,8 +16,9 @@ from numbered import ledger, sources
 
 from configs.schema import EngineSettings, RuntimeSettings, Settings
 from stream.messages import SourceSpec, StageFigures
+from stream.runtime.progress import Progress
 from stream.runtime.reports import Counts
-from stream.runtime.supervisor import Progress, StageError, Supervisor
+from stream.runtime.supervisor import StageError, Supervisor
 
 ONE = (("decode", "infer", "nms", "track", "records", "render", "video"),)
 FOUR = RuntimeSettings().groups
@@ -292,3 +293,45 @@ def test_a_long_folder_for_temporary_files_is_no_trouble(tmp_path: Path, monkeyp
     specs = sources(tmp_path, 10)
     run(specs, transport="ipc")
     assert ledger(specs[0]) == whole(10)
+
+
+@pytest.mark.parametrize("group", ["infer", "nms+track+records", "render+video"])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "hung"])
+def test_in_a_live_run_the_stages_behind_the_sources_are_restarted(
+    tmp_path: Path, group: str, number: signal.Signals
+) -> None:
+    specs, hurt = sources(tmp_path, 400, 1), []
+
+    def watch(progress: Progress) -> None:
+        if not hurt and progress.counts("s0").frames > 50:
+            os.kill(progress.pids[group], number)
+            hurt.append(progress.pids[group])
+
+    progress = run(specs[:1], "Live", watch=watch, transport="ipc", slots=4, cut_every=10, hang_after_s=1.5)
+    assert progress.restarts == 1
+    assert "the stages behind the sources are started again (1 of 5 restarts in 60 s)" in progress.notes[-1]
+    rows = ledger(specs[0])
+    indices = [row[0] for row in rows]
+    assert indices == sorted(set(indices)), "a frame came twice or in the wrong order"
+    assert indices[-1] == 399
+    lost = sorted(set(range(400)) - set(indices))
+    assert len(lost) <= 4 + 1, "more was lost than was under way"
+    # The sum goes on from the last cut before the gap.
+    start = next(at for at in range(1, len(rows)) if rows[at][1] - rows[at - 1][1] != rows[at][2])
+    cut = rows[start][1] - rows[start][2]
+    assert cut in {sum(range(0, each)) for each in range(0, 400, 10)}
+    assert all(rows[at][1] - rows[at - 1][1] == rows[at][2] for at in range(start + 1, len(rows)))
+    assert progress.ended["s0"].end.frames == 400
+
+
+def test_a_live_run_whose_stages_keep_dying_ends(tmp_path: Path) -> None:
+    specs, killed = sources(tmp_path, 100_000), []
+
+    def watch(progress: Progress) -> None:
+        if progress.counts("s0").frames > 0 and progress.pids["infer"] not in killed and "infer" in progress.beats:
+            os.kill(progress.pids["infer"], signal.SIGKILL)
+            killed.append(progress.pids["infer"])
+
+    with pytest.raises(StageError, match=r"^stage infer was killed by SIGKILL"):
+        run(specs, "Live", watch=watch, transport="ipc")
+    assert len(killed) == 6
