@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from configs.schema import EngineSettings, InferSettings
 from engines.pose_engine import PoseEngine
 from stream.messages import Begin, End, Frame, Message, Poses
+from stream.square import squared, unsquared
 from stream.stage import Stage
 
 
@@ -67,6 +68,6 @@ class Infer(Stage):
         frames = self._held.pop(queue, [])
         if not frames:
             return
-        found = self._engine([frame.pixels.array for frame in frames])
+        found = self._engine([squared(frame.pixels.array, frame.pixel_aspect) for frame in frames])
         for frame, people in zip(frames, found, strict=True):
-            yield Poses(frame, people)
+            yield Poses(frame, unsquared(people, frame.pixel_aspect))

@@ -21,6 +21,7 @@ DOORS = {
         "stream/sources/picture.py",
         "stream/sources/source.py",
         "stream/sources/timestamps.py",
+        "stream/sinks/sound.py",
         "stream/sinks/video.py",
         "stream/demo.py",
     },

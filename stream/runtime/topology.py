@@ -73,7 +73,7 @@ class Pipeline:
         if name == "video":
             from stream.sinks.video import VideoSink
 
-            return VideoSink(settings.video, settings.decode)
+            return VideoSink(settings.video)
         if name == "records":
             from stream.sinks.records import RecordsSink
 
