@@ -22,7 +22,7 @@ class DecodeSettings(Section):
 
     start_s: Seconds = Field(0.0, description="Frames before this time of the source are left out.")
     end_s: Seconds | None = Field(None, description="Frames at or after this time are left out; null: to the end.")
-    assumed_fps: Annotated[float, Field(gt=0, le=1000)] = Field(
+    assumed_fps: Annotated[float, Field(ge=0.001, le=1000)] = Field(
         25.0,
         description="Frame rate of a source that has no clock of its own: an image folder, a raw stream.",
     )

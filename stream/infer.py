@@ -8,6 +8,7 @@ from configs.schema import EngineSettings, InferSettings
 from engines.pose_engine import PoseEngine
 from stream.messages import Begin, Cut, End, Frame, Message, Poses
 from stream.runtime.frame_store import SLOTS_MAX
+from stream.square import squared, unsquared
 from stream.stage import Stage
 
 
@@ -72,6 +73,6 @@ class Infer(Stage):
         frames = self._held.pop(queue, [])
         if not frames:
             return
-        found = self._engine([frame.picture for frame in frames])
+        found = self._engine([squared(frame.picture, frame.pixel_aspect) for frame in frames])
         for frame, people in zip(frames, found, strict=True):
-            yield Poses(frame, people)
+            yield Poses(frame, unsquared(people, frame.pixel_aspect))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from engines.ops.people import F, People
 from stream import arrays
+from stream.sources.address import label_of, path_of
 
 WIRE_VERSION = 2
 """Rises when a message changes; both ends of a socket must agree."""
@@ -59,11 +60,25 @@ class SourceSpec(Struct, frozen=True):
     kind: Literal["file", "images"]
     """images: a folder whose pictures, sorted by name, are the frames."""
     uri: str
-    """A file's or folder's path."""
+    """A file's or folder's path; a `file:` URI where the path is not valid Unicode."""
     folder: str = ""
     """Where this source's outputs go; empty: nowhere."""
     states: dict[str, bytes] = {}
     """Stage -> its snapshot at the `Cut` that this run continues from; empty: from the beginning."""
+    start_s: float | None = None
+    """Frames before this time of the source are left out; None: as the settings say."""
+    end_s: float | None = None
+    """Frames at or after this time of the source are left out; None: as the settings say."""
+
+    @property
+    def path(self) -> str:
+        """The path that opens it."""
+        return path_of(self.uri)
+
+    @property
+    def label(self) -> str:
+        """Its address for people and records: one printable line without secrets."""
+        return label_of(self.uri)
 
 
 class Begin(Struct, frozen=True, tag="begin"):
@@ -85,6 +100,16 @@ class Begin(Struct, frozen=True, tag="begin"):
     """A live source drops what is late; any other loses nothing."""
     again: bool = False
     """The stages behind the source were restarted: what was written of it stays, and its frames go on."""
+    start_s: float = 0.0
+    """Where in the source reading begins."""
+    end_s: float | None = None
+    """Where in the source reading ends; None: at its end."""
+    end_ns: int | None = None
+    """When the last of its frames has been shown, on the frames' clock; None if unknown. An estimate."""
+    sound: bool = False
+    """True if the file holds sound."""
+    pixel_aspect: tuple[int, int] = (1, 1)
+    """Width to height of a pixel of the upright picture, as 64:45."""
 
 
 class Frame(Struct, frozen=True, tag="frame"):
@@ -111,6 +136,8 @@ class Frame(Struct, frozen=True, tag="frame"):
     """Frames lost just before this one."""
     times_ns: dict[str, int] = {}
     """Stage -> when it was done with this frame, on the monotonic clock."""
+    pixel_aspect: tuple[int, int] = (1, 1)
+    """Width to height of a pixel, as 64:45; (1, 1): square."""
 
     @property
     def picture(self) -> NDArray[np.uint8]:
@@ -185,13 +212,15 @@ class End(Struct, frozen=True, tag="end"):
     frames: int
     """Frames that were given."""
     damaged: int = 0
-    """Packets or frames that could not be read, or only in part."""
+    """Packets or frames that could not be read, or only in part; a packet and its frame count once."""
     stopped: bool = False
     """True if the run was interrupted before the source's end."""
     problem: str = ""
     """Why it could not be opened or read on, one line; empty if it ended well."""
     stages: dict[str, StageFigures] = {}
     """Stage -> its figures for this source; each stage that it passes adds its own."""
+    notes: tuple[str, ...] = ()
+    """What else the user should know, a line each, such as which pictures could not be read."""
 
 
 Message = Begin | Frame | Poses | Tracks | Drop | Cut | End

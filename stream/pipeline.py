@@ -56,5 +56,5 @@ class Pipeline:
         if name == "video":
             from stream.sinks.video import VideoSink
 
-            return VideoSink(settings.video, settings.decode)
+            return VideoSink(settings.video)
         raise ValueError(f"no stage is called {name!r}")

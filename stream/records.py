@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 import numpy as np
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 from numpy.typing import NDArray
 
 from engines.ops.people import F
@@ -46,6 +46,10 @@ class Record(Struct, frozen=True, kw_only=True):
     dropped: Annotated[int, Meta(ge=0, description="Frames lost just before this one.")]
     flags: Annotated[list[str], Meta(description="What was wrong with the frame, such as damaged.")]
     people: Annotated[list[Person], Meta(description="By rising id.")]
+    pixel_aspect: (
+        Annotated[tuple[int, int], Meta(description="Width to height of a pixel; absent where pixels are square.")]
+        | UnsetType
+    ) = UNSET
 
 
 def record_of(tracks: Tracks) -> Record:
@@ -68,6 +72,7 @@ def record_of(tracks: Tracks) -> Record:
             Person(number, scores[at], boxes[at], keypoints[at], raw[at], "seen")
             for at, number in enumerate(tracks.ids.tolist())
         ],
+        pixel_aspect=frame.pixel_aspect if frame.pixel_aspect != (1, 1) else UNSET,
     )
 
 

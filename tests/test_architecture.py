@@ -14,7 +14,17 @@ ROOT = Path(__file__).parents[1]
 LAYERS = ["configs", "engines", "stream", "run_pipeline"]
 DOORS = {
     "zmq": {"stream/runtime/transport.py"},
-    "av": {"stream/decode.py", "stream/sinks/video.py", "stream/demo.py"},
+    "av": {
+        "stream/sources/container.py",
+        "stream/sources/file.py",
+        "stream/sources/images.py",
+        "stream/sources/picture.py",
+        "stream/sources/source.py",
+        "stream/sources/timestamps.py",
+        "stream/sinks/sound.py",
+        "stream/sinks/video.py",
+        "stream/demo.py",
+    },
     "cv2": {"stream/draw.py"},
     "filterpy": {"stream/tracking/kalman.py"},
     "matplotlib": {"stream/demo.py"},

@@ -10,26 +10,25 @@ from pathlib import Path
 
 import av
 import numpy as np
-from av.audio.frame import AudioFrame
-from av.audio.stream import AudioStream
-from av.container import InputContainer, OutputContainer
+from av.container import OutputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from configs.schema import DecodeSettings, VideoSettings
+from configs.schema import VideoSettings
 from stream.messages import Begin, End, Frame, Message, Tracks
 from stream.sinks.output import finish, part_of, writing
+from stream.sinks.sound import Sound
 from stream.stage import Stage
 
 _TIME_BASE = Fraction(1, 90_000)
 _CRF = 23
 _RATE_SHARE = 1.2  # of the source's rate: a drawn skeleton costs bits, but not more
 _RATE_LEAST = 300_000
-_MP4_AUDIO = {"aac", "ac3", "alac", "eac3", "flac", "mp2", "mp3", "opus"}
-_AAC_RATES = {48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000}
 _LAST_NS_MAX = 10_000_000_000  # a longer rest is more likely sound without a picture
 _THREADS_MAX = 4
+_SIDE_MAX = 16_384  # of a picture that x264 takes, pixels
 _FRAME_DURATION = 0x100  # of FFmpeg's codec flags: how long a frame is shown goes with its packet
 _BT709, _BT601 = 1, 5  # of FFmpeg's colour spaces
 
@@ -38,11 +37,12 @@ class VideoSink(Stage):
     """Frames or tracks in and on; `overlay.mp4` in each source's folder.
 
     It is written as `overlay.mp4.part` and takes its name when the source has ended; a source without
-    frames leaves none. The first frame's time is the video's start.
+    frames leaves none. The first frame's time is the video's start, its size and pixel shape are the video's;
+    sides beyond what H.264 allows are scaled down.
     """
 
-    def __init__(self, video: VideoSettings, decode: DecodeSettings) -> None:
-        self._video, self._decode = video, decode
+    def __init__(self, video: VideoSettings) -> None:
+        self._video = video
         self._begun: dict[str, Begin] = {}
         self._writers: dict[str, _Writer] = {}
 
@@ -58,7 +58,7 @@ class VideoSink(Stage):
                 frame = message if isinstance(message, Frame) else message.frame
                 writer = self._writers.get(frame.source)
                 if writer is None:
-                    writer = _Writer(self._begun[frame.source], frame, self._video, self._decode)
+                    writer = _Writer(self._begun[frame.source], frame, self._video)
                     self._writers[frame.source] = writer
                 writer.write(frame)
             case End():
@@ -79,22 +79,27 @@ class VideoSink(Stage):
 class _Writer:
     """One overlay under way."""
 
-    def __init__(self, begin: Begin, first: Frame, video: VideoSettings, decode: DecodeSettings) -> None:
+    def __init__(self, begin: Begin, first: Frame, video: VideoSettings) -> None:
         self._path = Path(begin.spec.folder) / "overlay.mp4"
         self._first_ns = self._origin_ns = first.pts_ns
-        self._size = (first.width + first.width % 2, first.height + first.height % 2)  # 4:2:0 knows no odd sides
+        self._size = _encodable(first.width, first.height)
         self._step_ns = round(1e9 / begin.fps)
-        self._length_ns = None if decode.start_s or begin.duration_s is None else round(begin.duration_s * 1e9)
+        self._begin = begin
         self._held: tuple[VideoFrame, int] | None = None
-        self._audio: _Audio | None = None
+        self._packet: Packet[VideoStream] | None = None
+        """The last one that was encoded; only at the end is it known how long it lasts."""
+        self._first_dts: int | None = None
+        self._end_ticks = 0
+        """When the last encoded frame has been shown."""
+        self._sound: Sound | None = None
         with self._saying():
             part, options = part_of(self._path), {"movflags": "+faststart"}
             self._out: OutputContainer = av.open(part, "w", format="mp4", options=options)
         try:
             with self._saying():
-                self._add_video(begin, video)
-            if video.audio and begin.spec.kind == "file":
-                self._audio = _Audio.of(begin.spec.uri, self._out, first.pts_ns, decode)
+                self._add_video(begin, first, video)
+            if video.audio and begin.sound:
+                self._sound = Sound.of(begin.spec.path, self._out, first.pts_ns, seek=bool(begin.start_s))
         except BaseException:
             self.abandon()
             raise
@@ -117,18 +122,20 @@ class _Writer:
             if self._held is not None:
                 shown_ns = self._last_ns(self._held[1]) if whole else self._step_ns
                 self._encode(shown_ns)
-                self._pump(self._held[1] + shown_ns)
+                self._pump(self._sound_end_ns() if whole else self._held[1] + shown_ns)
             with self._saying():
-                self._out.mux(self._stream.encode(None))
+                for packet in self._stream.encode(None):
+                    self._mux(packet)
+                self._mux_last()
                 self._out.close()
             finish(self._path)
         except BaseException:
             self.abandon()
             raise
-        self._close_audio()
+        self._close_sound()
 
     def abandon(self) -> None:
-        self._close_audio()
+        self._close_sound()
         try:
             self._out.close()
         except (av.FFmpegError, OSError):  # that is why it is abandoned
@@ -137,12 +144,17 @@ class _Writer:
             part_of(self._path).unlink(missing_ok=True)
 
     def _last_ns(self, pts_ns: int) -> int:
-        """Give how long the last frame is shown: to the source's end."""
-        rest_ns = (self._length_ns or 0) - (pts_ns - self._first_ns)
+        """How long the last frame is shown: to the source's end."""
+        rest_ns = (self._begin.end_ns or 0) - pts_ns
         return rest_ns if self._origin_ns == self._first_ns and 0 < rest_ns < _LAST_NS_MAX else self._step_ns
 
-    def _add_video(self, begin: Begin, video: VideoSettings) -> None:
+    def _sound_end_ns(self) -> int | None:
+        """Up to when there is sound, on the source's clock; None: to its own end."""
+        return None if self._begin.end_s is None else self._begin.end_ns
+
+    def _add_video(self, begin: Begin, first: Frame, video: VideoSettings) -> None:
         options = {"preset": video.preset, "crf": str(_CRF if video.crf is None else video.crf)}
+        options["x264-params"] = "force-cfr=1"  # H.264 then says the frame rate, not that of the time base's ticks
         if video.crf is None and begin.bit_rate:
             rate = max(round(begin.bit_rate * _RATE_SHARE), _RATE_LEAST)
             options |= {"maxrate": str(rate), "bufsize": str(2 * rate)}
@@ -151,6 +163,8 @@ class _Writer:
         )
         self._stream.width, self._stream.height = self._size
         self._stream.pix_fmt = "yuv420p"
+        if first.pixel_aspect != (1, 1):
+            self._stream.codec_context.sample_aspect_ratio = Fraction(*first.pixel_aspect)
         self._stream.time_base = self._stream.codec_context.time_base = _TIME_BASE
         self._stream.codec_context.thread_type = "FRAME"  # slices would cost quality
         self._stream.codec_context.thread_count = min(os.cpu_count() or 1, _THREADS_MAX)
@@ -164,15 +178,31 @@ class _Writer:
         self._pump(pts_ns)
         picture.pts, picture.time_base = self._ticks(pts_ns - self._origin_ns), _TIME_BASE
         picture.duration = max(self._ticks(shown_ns), 1)
+        self._end_ticks = picture.pts + picture.duration
         with self._saying():
-            self._out.mux(self._stream.encode(picture))
+            for packet in self._stream.encode(picture):
+                self._mux(packet)
+
+    def _mux(self, packet: Packet[VideoStream]) -> None:
+        if self._first_dts is None:
+            self._first_dts = packet.dts
+        if self._packet is not None:
+            self._out.mux(self._packet)
+        self._packet = packet
+
+    def _mux_last(self) -> None:
+        """Write the last packet, which lasts to the video's end; its frame may not be the last that is shown."""
+        if self._packet is None or self._packet.dts is None:
+            return
+        self._packet.duration = max(self._end_ticks - self._packet.dts + (self._first_dts or 0), 1)
+        self._out.mux(self._packet)
 
     def _yuv(self, rgb: NDArray[np.uint8]) -> VideoFrame:
         picture = VideoFrame.from_numpy_buffer(np.ascontiguousarray(self._fitted(rgb)), "rgb24")
         return picture.reformat(format="yuv420p", dst_colorspace=self._space, threads=1)
 
     def _fitted(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Give the picture at the video's size: padded by a pixel, or, of another size, letterboxed."""
+        """The picture at the video's size: padded by a pixel, or, of another size, letterboxed."""
         (width, height), (high, wide, _) = self._size, picture.shape
         if (wide, high) == (width, height):
             return picture
@@ -186,19 +216,19 @@ class _Writer:
         box[top : top + high, left : left + wide] = scaled
         return box
 
-    def _pump(self, until_ns: int) -> None:
-        """Write the sound up to a time of the source; sound that MP4 does not take ends, the video goes on."""
+    def _pump(self, until_ns: int | None) -> None:
+        """Write the sound up to a time of the source, None: all of it; sound that MP4 does not take is given up."""
         with self._saying():
             try:
-                for packet in self._audio.packets(until_ns) if self._audio else ():
+                for packet in self._sound.packets(until_ns) if self._sound else ():
                     self._out.mux(packet)
             except (av.ArgumentError, av.InvalidDataError):
-                self._close_audio()
+                self._close_sound()
 
-    def _close_audio(self) -> None:
-        if self._audio is not None:
-            self._audio.close()
-        self._audio = None
+    def _close_sound(self) -> None:
+        if self._sound is not None:
+            self._sound.close()
+        self._sound = None
 
     def _ticks(self, ns: int) -> int:
         return round(Fraction(ns, 1_000_000_000) / _TIME_BASE)
@@ -212,91 +242,8 @@ class _Writer:
                 raise OSError(error.errno, error.strerror or str(error)) from error
 
 
-class _Audio:
-    """The source's sound, moved to the overlay's start: as it is where MP4 can hold it, else as AAC."""
-
-    def __init__(self, source: InputContainer, stream: AudioStream, out: OutputContainer, origin_ns: int) -> None:
-        self._source, self._origin_ns = source, origin_ns
-        self._resampler: av.AudioResampler | None = None
-        if stream.codec_context.codec.canonical_name in _MP4_AUDIO:
-            self._out_stream = out.add_stream_from_template(stream)
-        else:
-            rate = stream.rate if stream.rate in _AAC_RATES else 48_000
-            self._out_stream = out.add_stream("aac", rate=rate)
-            self._out_stream.layout = "mono" if stream.channels == 1 else "stereo"
-            self._resampler = av.AudioResampler("fltp", self._out_stream.layout, rate, frame_size=1024)
-        self._read = self._moved(stream)
-        self._next: Packet[AudioStream] | None = None
-
-    @classmethod
-    def of(cls, path: str, out: OutputContainer, origin_ns: int, decode: DecodeSettings) -> _Audio | None:
-        """Open a source's sound; None where it has none that can be read."""
-        try:
-            source = av.open(path, options={"protocol_whitelist": "file"}, metadata_errors="ignore")
-        except (av.FFmpegError, OSError):  # the video was read: sound alone is not worth an error
-            return None
-        stream = source.streams.best("audio")
-        try:
-            if isinstance(stream, AudioStream) and stream.codec_context is not None and stream.rate:
-                if decode.start_s:
-                    source.seek(max(origin_ns // 1000 - 500_000, 0))
-                return cls(source, stream, out, origin_ns)
-        except (av.FFmpegError, ValueError):  # MP4 cannot hold it after all
-            pass
-        source.close()
-        return None
-
-    def packets(self, until_ns: int) -> Iterator[Packet[AudioStream]]:
-        """Give what is heard before this time of the source."""
-        while True:
-            packet = self._next or next(self._read, None)
-            if packet is None:
-                return
-            self._next = packet
-            assert packet.pts is not None
-            if packet.pts * packet.time_base * 1_000_000_000 + self._origin_ns >= until_ns:
-                return
-            self._next = None
-            yield packet
-
-    def close(self) -> None:
-        self._source.close()
-
-    def _moved(self, stream: AudioStream) -> Iterator[Packet[AudioStream]]:
-        """Give the sound's packets, times rising; a damaged file ends it."""
-        last = -1
-        try:
-            for packet in self._source.demux(stream):
-                for moved in self._recoded(packet) if self._resampler else self._copied(packet):
-                    if moved.pts is not None and moved.dts is not None and moved.dts > last:
-                        last = moved.dts
-                        yield moved
-        except av.FFmpegError:
-            return
-
-    def _copied(self, packet: Packet[AudioStream]) -> Iterator[Packet[AudioStream]]:
-        if packet.pts is None or packet.dts is None:
-            return
-        offset = round(Fraction(self._origin_ns, 1_000_000_000) / packet.time_base)
-        packet.pts, packet.dts = packet.pts - offset, packet.dts - offset
-        if packet.pts >= 0:
-            packet.stream = self._out_stream
-            yield packet
-
-    def _recoded(self, packet: Packet[AudioStream]) -> Iterator[Packet[AudioStream]]:
-        assert self._resampler is not None
-        decoded: list[AudioFrame | None] = [None]
-        if packet.size:
-            try:
-                decoded = [heard for heard in packet.decode() if isinstance(heard, AudioFrame)]
-            except av.FFmpegError:  # a gap in the sound
-                return
-        for heard in decoded:
-            for frame in self._resampler.resample(heard):
-                assert frame.time_base is not None
-                offset = round(Fraction(self._origin_ns, 1_000_000_000) / frame.time_base)
-                if frame.pts is not None and frame.pts >= offset:
-                    frame.pts -= offset
-                    yield from self._out_stream.encode(frame)
-        if not packet.size:
-            yield from self._out_stream.encode(None)
+def _encodable(width: int, height: int) -> tuple[int, int]:
+    """Size of the video for pictures of a size: sides that are even, as 4:2:0 needs, and not too long."""
+    scale = min(_SIDE_MAX / max(width, height), 1)
+    width, height = max(round(width * scale), 1), max(round(height * scale), 1)
+    return width + width % 2, height + height % 2

@@ -6,120 +6,119 @@ import glob
 import os
 import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from configs.errors import SourceError
+from configs.errors import ConfigError, SourceError
 from stream.messages import SourceSpec
+from stream.sources.address import label_of, printable, uri_of
 
 VIDEO_ENDINGS = frozenset(
     ".3gp .asf .avi .flv .gif .h264 .h265 .hevc .m2ts .m4v .mjpeg .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogv .ts .vob "
     ".webm .wmv .y4m".split()
 )
-IMAGE_ENDINGS = frozenset(".bmp .jpeg .jpg .jp2 .png .ppm .tif .tiff .webp".split())
+IMAGE_ENDINGS = frozenset(".avif .bmp .heic .heif .jp2 .jpeg .jpg .png .ppm .tif .tiff .webp".split())
+_PROTOCOLS = r"(async|cache|concatf?|crypto|data|fd|file|ftp|pipe|subfile|tcp|udp|unix):"
+"""FFmpeg's, that stand before a path or an address without slashes."""
 
 
 def find(sources: Sequence[str]) -> list[SourceSpec]:
-    """Give the sources that are meant, in order, names unique.
+    """The sources that are meant, in order, names unique.
 
-    A folder stands for the videos in it, sorted by name; without any, for its images as one source.
-    A file named by itself is taken whatever its ending.
+    A folder stands for the videos in it, sorted by name; without any, for its images as one source. A GIF beside
+    images is no video. A file named by itself is taken whatever its ending.
 
     Raises:
+        ConfigError: an empty name.
         SourceError: one of them is none.
     """
     found = [each for source in sources for each in _one(source)]
     taken: set[str] = set()
     unique = []
     for kind, path in found:
-        stem = name = Path(path).stem or "source"
+        stem = name = printable(Path(path).stem) or "source"
         number = 1
         while name in taken:
             number += 1
             name = f"{stem}-{number}"
         taken.add(name)
-        unique.append(SourceSpec(name, kind, path))
+        unique.append(SourceSpec(name, kind, uri_of(path)))
     return unique
 
 
-def image_files(folder: str) -> list[str]:
-    """Give the paths of a folder's images as people count: img2 before img10."""
-    return sorted(
-        (os.path.join(folder, name) for name in os.listdir(folder) if _ends(name, IMAGE_ENDINGS)), key=_counted
-    )
+def image_names(names: Iterable[str]) -> list[str]:
+    """Names of images as people count: img2 before img10."""
+    return sorted((name for name in names if _ends(name, IMAGE_ENDINGS)), key=_counted)
 
 
-def why_no_video(path: str) -> str:
-    """Say what is wrong with a file that cannot be opened as a video."""
-    with open(path, "rb") as file:
-        head = file.read(12)
-    if head[4:8] == b"ftyp":
-        return "its index is missing: the recording was cut off before it was finished"
-    if head.startswith((b"#EXTM3U", b"ffconcat")):
-        return "a list of other files; give the videos themselves"
-    return "not a video that can be read"
-
-
-def redacted(source: str) -> str:
-    """Give an address without its user and password."""
-    return re.sub(r"(?<=://)[^/]*@", "***@", source)
+def video_names(names: Iterable[str]) -> list[str]:
+    """Names of videos as people count."""
+    return sorted((name for name in names if _ends(name, VIDEO_ENDINGS)), key=_counted)
 
 
 def _one(source: str) -> list[tuple[Literal["file", "images"], str]]:
+    if not source:
+        raise ConfigError("--source is empty; give a file, a folder or a glob")
     _refuse_live(source)
-    path = Path(source).expanduser()
-    if path.is_dir():
-        return _folder(path)
+    path = os.path.expanduser(source)
+    if os.path.isdir(path):
+        return _folder(Path(path))
     if not os.path.lexists(path) and glob.has_magic(source):
-        matches = sorted(glob.glob(str(path), recursive=True), key=_counted)
+        matches = sorted(glob.glob(path, recursive=True), key=_counted)
         if not matches:
-            raise SourceError(f"{source}: no file matches")
-        return [found for match in matches if Path(match).is_file() or len(matches) == 1 for found in _one(match)]
-    _check_file(path)
-    return [("file", str(path))]
+            raise SourceError(f"{printable(source)}: no file matches")
+        return [found for match in matches if os.path.isfile(match) or len(matches) == 1 for found in _one(match)]
+    _check_file(Path(path))
+    return [("file", str(Path(path)))]
 
 
 def _refuse_live(source: str) -> None:
     later = "comes with live sources, not in this version; give a file, a folder or a glob"
-    if source.isdecimal() and not Path(source).exists():
+    if os.path.lexists(source) and not source.startswith("/dev/video"):
+        return
+    if source.isdecimal():
         raise SourceError(f"camera {source}: {later}")
     if source.startswith("/dev/video"):
         raise SourceError(f"camera {source}: {later}")
     if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+://", source):
-        raise SourceError(f"{redacted(source)}: reading from the network {later}")
+        raise SourceError(f"{label_of(source)}: reading from the network {later}")
+    if re.match(_PROTOCOLS, source):
+        raise SourceError(f"{printable(source)}: FFmpeg's protocols are not read; give the files themselves")
     if source.endswith(".streams"):
-        raise SourceError(f"{source}: a list of streams {later}")
+        raise SourceError(f"{printable(source)}: a list of streams {later}")
 
 
 def _folder(path: Path) -> list[tuple[Literal["file", "images"], str]]:
+    label = printable(str(path))
     try:
         names = os.listdir(path)
     except OSError as error:
-        raise SourceError(f"{path}: folder cannot be read: {error.strerror}; check its permissions") from None
-    videos = sorted((name for name in names if _ends(name, VIDEO_ENDINGS)), key=_counted)
+        raise SourceError(f"{label}: folder cannot be read: {error.strerror}; check its permissions") from None
+    videos, images = video_names(names), image_names(names)
+    if images and all(name.lower().endswith(".gif") for name in videos):
+        return [("images", str(path))]
     if videos:
         return [("file", str(path / name)) for name in videos]
-    if any(_ends(name, IMAGE_ENDINGS) for name in names):
-        return [("images", str(path))]
-    raise SourceError(f"{path}: folder holds no video and no image")
+    raise SourceError(f"{label}: folder holds no video and no image")
 
 
 def _check_file(path: Path) -> None:
+    label = printable(str(path))
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise SourceError(f"{path}: not a regular file; give a video file, a folder or a glob")
+            raise SourceError(f"{label}: not a regular file; give a video file, a folder or a glob")
         if status.st_size == 0:
-            raise SourceError(f"{path}: the file is empty")
+            raise SourceError(f"{label}: the file is empty")
         with path.open("rb"):
             return
     except FileNotFoundError:
-        raise SourceError(f"{path}: no such file; check the path") from None
+        raise SourceError(f"{label}: no such file; check the path") from None
     except SourceError:
         raise
     except OSError as error:
-        raise SourceError(f"{path}: cannot be read: {error.strerror}") from None
+        raise SourceError(f"{label}: cannot be read: {error.strerror}") from None
 
 
 def _ends(name: str, endings: frozenset[str]) -> bool:

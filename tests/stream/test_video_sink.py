@@ -27,7 +27,7 @@ def copy(source: Path, folder: Path, **settings: object) -> Path:
     decoding = DecodeSettings.model_validate({key: value for key, value in settings.items() if key.endswith("_s")})
     video = VideoSettings.model_validate({key: value for key, value in settings.items() if not key.endswith("_s")})
     messages = decode([structs.replace(spec, folder=str(folder))], decoding, lambda: False)
-    list(run_here(messages, VideoSink(video, decoding)))
+    list(run_here(messages, VideoSink(video)))
     return folder / "overlay.mp4"
 
 
@@ -163,13 +163,13 @@ def messages(folder: Path) -> list[Message]:
 
 def test_an_ended_input_without_an_end_still_gives_a_whole_file(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    list(run_here(messages(tmp_path)[:-1], VideoSink(VideoSettings(), DecodeSettings())))
+    list(run_here(messages(tmp_path)[:-1], VideoSink(VideoSettings())))
     assert len(pictures_of(tmp_path / "out/overlay.mp4")) == 10
 
 
 def test_an_error_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    sink = VideoSink(VideoSettings(), DecodeSettings())
+    sink = VideoSink(VideoSettings())
     for message in messages(tmp_path)[:5]:
         list(sink.process(message))
     sink.close()
@@ -181,7 +181,7 @@ def test_a_source_without_frames_leaves_no_file(tmp_path: Path) -> None:
     begin, *_, end = messages(tmp_path)
     assert isinstance(begin, Begin)
     assert isinstance(end, End)
-    list(run_here([begin, end, End("never opened", 0, problem="?")], VideoSink(VideoSettings(), DecodeSettings())))
+    list(run_here([begin, end, End("never opened", 0, problem="?")], VideoSink(VideoSettings())))
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -199,7 +199,7 @@ def test_two_sources_may_be_written_side_by_side(tmp_path: Path) -> None:
         if isinstance(m, Begin | Frame | End)
     ]
     mixed = [message for pair in zip(given[0], renamed, strict=True) for message in pair]
-    list(run_here(mixed, VideoSink(VideoSettings(), DecodeSettings())))
+    list(run_here(mixed, VideoSink(VideoSettings())))
     for name in ("a", "b"):
         assert [number_of(picture) for _, picture in pictures_of(tmp_path / name / "out/overlay.mp4")] == list(
             range(10)
@@ -209,7 +209,7 @@ def test_two_sources_may_be_written_side_by_side(tmp_path: Path) -> None:
 def test_a_folder_that_is_gone_gives_one_line(tmp_path: Path) -> None:
     given = messages(tmp_path)
     with pytest.raises(OutputError, match=r"out/overlay\.mp4 cannot be written: No such file or directory; free space"):
-        list(run_here(given, VideoSink(VideoSettings(), DecodeSettings())))
+        list(run_here(given, VideoSink(VideoSettings())))
 
 
 @pytest.mark.parametrize("share", [0.1, 0.6, 0.95, 0.999])
@@ -231,14 +231,14 @@ def test_a_full_disk_gives_one_line_and_leaves_nothing(tmp_path: Path, share: fl
 def test_a_name_that_is_taken_gives_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "out/overlay.mp4").mkdir(parents=True)
     with pytest.raises(OutputError, match=r"out/overlay\.mp4 cannot be written: Is a directory"):
-        list(run_here(messages(tmp_path), VideoSink(VideoSettings(), DecodeSettings())))
+        list(run_here(messages(tmp_path), VideoSink(VideoSettings())))
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["overlay.mp4"]
 
 
 def test_an_interrupted_source_gives_what_was_read(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     given = messages(tmp_path)[:6]
-    list(run_here([*given, End("v", 5, stopped=True)], VideoSink(VideoSettings(), DecodeSettings())))
+    list(run_here([*given, End("v", 5, stopped=True)], VideoSink(VideoSettings())))
     with av.open(tmp_path / "out/overlay.mp4") as made:
         assert made.duration == pytest.approx(200_000, abs=2000)
 
@@ -247,15 +247,15 @@ def test_the_last_frame_is_shown_to_the_source_s_end(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     begin, *rest = messages(tmp_path)
     assert isinstance(begin, Begin)
-    given = [structs.replace(begin, duration_s=2.5), *rest]
-    list(run_here(given, VideoSink(VideoSettings(), DecodeSettings())))
+    given = [structs.replace(begin, end_ns=2_500_000_000), *rest]
+    list(run_here(given, VideoSink(VideoSettings())))
     with av.open(tmp_path / "out/overlay.mp4") as made:
         assert made.duration == pytest.approx(2_500_000, abs=2000)
 
 
 def test_a_picture_may_be_overwritten_once_it_was_given(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    sink = VideoSink(VideoSettings(), DecodeSettings())
+    sink = VideoSink(VideoSettings())
     for message in messages(tmp_path):
         if isinstance(message, Frame):
             message = structs.replace(message, pixels=Pixels(message.pixels.array.copy()))
@@ -272,5 +272,5 @@ def test_a_still_picture_may_be_given_read_only(tmp_path: Path) -> None:
         if isinstance(message, Frame):
             message.pixels.array.flags.writeable = False
             assert isinstance(message.pixels, Pixels)
-    list(run_here(given, VideoSink(VideoSettings(), DecodeSettings())))
+    list(run_here(given, VideoSink(VideoSettings())))
     assert len(pictures_of(tmp_path / "out/overlay.mp4")) == 10

@@ -1,0 +1,118 @@
+"""A folder of images as a source: each image is a frame."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
+
+import av
+from av.video.frame import VideoFrame
+
+from configs.errors import SourceError
+from configs.schema import DecodeSettings
+from stream.messages import Begin, End, Frame, SourceSpec
+from stream.sources.address import printable
+from stream.sources.container import open_container
+from stream.sources.find import image_names, video_names
+from stream.sources.source import Recording
+
+_NAMED_MAX = 10
+_SQUARE = 1, 1  # what an image says of pixel shape is meant for print
+
+
+class ImagesSource(Recording):
+    """The images of a folder, as people count them, at the assumed rate; those of the range.
+
+    An image that cannot be read keeps its time and is left out, counted and named.
+    """
+
+    _frames: Iterator[Frame]
+    _first: Frame | None = None
+    _images: Sequence[str] = ()
+    _videos: Sequence[str] = ()
+    _count = 0
+    """Images of the range."""
+
+    def __init__(self, spec: SourceSpec, settings: DecodeSettings, stop: Callable[[], bool]) -> None:
+        super().__init__(spec, settings, stop)
+        fps = Fraction(settings.assumed_fps)
+        self._rate = fps.limit_denominator(1001) or fps
+        self._unreadable: list[str] = []
+
+    def open(self) -> Begin | None:
+        try:
+            names = os.listdir(self.spec.path)
+        except OSError as error:
+            raise SourceError(f"{self.spec.label}: folder cannot be read: {error.strerror}") from None
+        self._images, self._videos = image_names(names), video_names(names)
+        self._frames = self._decoded()
+        self._first = first = next(self._frames, None)
+        if first is None:
+            if self.stopped:
+                return None
+            raise SourceError(f"{self.spec.label}: {self._emptiness()}")
+        size, fps, length_s = (first.width, first.height), float(self._rate), float(self._count / self._rate)
+        return Begin(self.spec, *size, fps, self._count, length_s, start_s=self.start_s, end_s=self.end_s)
+
+    def read(self) -> Iterator[Frame]:
+        if self._first is not None:
+            first, self._first = self._first, None
+            yield first
+            yield from self._frames
+
+    def end(self, problem: str = "") -> End:
+        return End(self.spec.name, self.frames, self.damaged, self.stopped, problem, notes=tuple(self._notes()))
+
+    def close(self) -> None:
+        """Nothing stays open: each image is closed once it is read."""
+
+    def _decoded(self) -> Iterator[Frame]:
+        first, names = self._in_range()
+        self._count = len(names)
+        for number, name in enumerate(names, first):
+            if self.stop():
+                return
+            picture = self._picture(os.path.join(self.spec.path, name))
+            if picture is None:
+                continue
+            pts_ns, _ = self.clock.time(number, 1 / self._rate, (picture.width, picture.height))
+            self.damaged += picture.is_corrupt
+            yield self.frame(picture, pts_ns, ("timing_assumed",), _SQUARE)
+
+    def _in_range(self) -> tuple[int, Sequence[str]]:
+        """Index of the first image of the range, and the images in it."""
+        fps, end_s = self.settings.assumed_fps, self.end_s
+        first = math.ceil(self.start_s * fps - 1e-6)
+        return first, self._images[first : None if end_s is None else math.ceil(end_s * fps - 1e-6)]
+
+    def _picture(self, path: str) -> VideoFrame | None:
+        """The image; None if it cannot be read, which is noted."""
+        label = printable(path)
+        try:
+            with open_container(path, label, self.settings.frame_px2_max) as container:
+                if (picture := next(container.decode(video=0), None)) is not None:
+                    return picture
+                why = f"{label}: holds no picture"
+        except SourceError as error:
+            why = str(error)
+        except (av.FFmpegError, IndexError):
+            why = f"{label}: cannot be decoded"
+        self.damaged += 1
+        self._unreadable.append(why)
+        return None
+
+    def _emptiness(self) -> str:
+        """Why there is no frame."""
+        if not self._count:
+            return "no frame lies between --start and --end"
+        return f"none of its {self._count} images can be read"
+
+    def _notes(self) -> Iterator[str]:
+        """What was left out of the folder."""
+        yield from self._unreadable[:_NAMED_MAX]
+        if (more := len(self._unreadable) - _NAMED_MAX) > 0:
+            yield f"{self.spec.label}: {more} more images cannot be read"
+        for name in self._videos:
+            yield f"{self.spec.label}: {printable(name)} is left out: a video among images; give it by itself"

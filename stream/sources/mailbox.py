@@ -1,0 +1,81 @@
+"""A place for one frame between a thread that reads and one that takes: a newer frame replaces one not yet taken."""
+
+from __future__ import annotations
+
+from threading import Condition
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Mailbox(Generic[T]):
+    """Holds the newest item at most; one thread puts, another takes. Neither waits for the other."""
+
+    def __init__(self, changed: Condition | None = None) -> None:
+        """Empty and open.
+
+        Args:
+            changed: notified after each change; several mailboxes may share one, to be waited for together.
+        """
+        self.changed = changed or Condition()
+        self._item: T | None = None
+        self._lost = 0
+        self._dropped: dict[str, int] = {}
+        self._closed = False
+
+    def put(self, item: T) -> None:
+        """Leave an item; one that nobody has taken is dropped as "replaced", and after `close` this one as "closed"."""
+        with self.changed:
+            if self._closed:
+                self._drop("closed")
+                return
+            if self._item is not None:
+                self._drop("replaced")
+            self._item = item
+            self.changed.notify_all()
+
+    def drop(self, cause: str) -> None:
+        """Count an item that was not put, as "late"."""
+        with self.changed:
+            self._drop(cause)
+
+    def take(self, timeout_s: float | None = None) -> tuple[T, int] | None:
+        """The item, and how many were dropped since the one before it.
+
+        None after `timeout_s` seconds (None: however long it takes) and, always, once the mailbox is closed and empty.
+        """
+        with self.changed:
+            self.changed.wait_for(lambda: self._item is not None or self._closed, timeout_s)
+            if self._item is None:
+                return None
+            taken = self._item, self._lost
+            self._item, self._lost = None, 0
+            return taken
+
+    def close(self) -> None:
+        """Take nothing more; what lies there can still be taken."""
+        with self.changed:
+            self._closed = True
+            self.changed.notify_all()
+
+    @property
+    def ready(self) -> bool:
+        """True if `take` would not wait."""
+        with self.changed:
+            return self._closed or self._item is not None
+
+    @property
+    def done(self) -> bool:
+        """True once it is closed and empty."""
+        with self.changed:
+            return self._closed and self._item is None
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Items dropped so far, by cause."""
+        with self.changed:
+            return dict(self._dropped)
+
+    def _drop(self, cause: str) -> None:
+        self._dropped[cause] = self._dropped.get(cause, 0) + 1
+        self._lost += 1

@@ -1,0 +1,111 @@
+"""What a source is: something that is opened once, read once and closed."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from av.video.frame import VideoFrame
+
+from configs.schema import DecodeSettings
+from stream.messages import Begin, End, Frame, Pixels, SourceSpec
+from stream.sources.clock import Clock
+from stream.sources.picture import orientation, pixel_aspect, upright_rgb
+
+
+class Source(Protocol):
+    """A file, a folder, later a camera or a stream."""
+
+    @property
+    def live(self) -> bool:
+        """True if it goes on whether or not anybody reads: its frames are dropped rather than kept waiting."""
+
+    def open(self) -> Begin | None:
+        """What the source is, told by its first frame; None if reading was stopped before there was one.
+
+        Raises:
+            SourceError: no frame of it can be read.
+        """
+
+    def read(self) -> Iterator[Frame]:
+        """The frames, in the order in which they are shown.
+
+        Raises:
+            SourceError: it cannot be read on.
+        """
+
+    def end(self, problem: str = "") -> End:
+        """How it went, said after the last frame or after a SourceError, whose text is the problem."""
+
+    def close(self) -> None:
+        """Release what was opened; also after a failed `open`."""
+
+
+class Recording(ABC):
+    """What files and image folders share: a range, a clock, counts."""
+
+    live = False
+
+    def __init__(self, spec: SourceSpec, settings: DecodeSettings, stop: Callable[[], bool]) -> None:
+        self.spec, self.settings = spec, settings
+        self.start_s = settings.start_s if spec.start_s is None else spec.start_s
+        self.end_s = settings.end_s if spec.end_s is None else spec.end_s
+        self.clock = Clock(settings.assumed_fps)
+        self.frames = self.damaged = 0
+        self.stopped = False
+        self._stop = stop
+
+    @abstractmethod
+    def open(self) -> Begin | None:
+        """As `Source.open`."""
+
+    @abstractmethod
+    def read(self) -> Iterator[Frame]:
+        """As `Source.read`."""
+
+    @abstractmethod
+    def end(self, problem: str = "") -> End:
+        """As `Source.end`."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """As `Source.close`."""
+
+    @property
+    def has_range(self) -> bool:
+        """True if only a part is to be read."""
+        return bool(self.start_s) or self.end_s is not None
+
+    def stop(self) -> bool:
+        """Whether reading is to stop."""
+        self.stopped = self.stopped or self._stop()
+        return self.stopped
+
+    def frame(self, picture: VideoFrame, pts_ns: int, flags: tuple[str, ...], aspect: tuple[int, int]) -> Frame:
+        """The next frame.
+
+        Args:
+            picture: as decoded.
+            pts_ns: when it is shown.
+            flags: what its time earned; damage is added here.
+            aspect: width to height of a stored pixel.
+        """
+        way = orientation(picture)
+        array = upright_rgb(picture, way)
+        height, width, _ = array.shape
+        self.frames += 1
+        return Frame(
+            source=self.spec.name,
+            epoch=self.clock.epoch,
+            index=self.frames - 1,
+            pts_ns=pts_ns,
+            captured_ns=time.monotonic_ns(),
+            wall_ns=time.time_ns(),
+            width=width,
+            height=height,
+            pixels=Pixels(array),
+            flags=(*flags, "damaged") if picture.is_corrupt else flags,
+            pixel_aspect=pixel_aspect(aspect, way),
+        )
