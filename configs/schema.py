@@ -86,6 +86,9 @@ class InferSettings(Section):
     batch_max: Annotated[int, Field(ge=1, le=64)] | None = Field(
         None, description="Frames in one batch at most; null: 1 on a CPU, on a GPU 8 and at most half of runtime.slots."
     )
+    max_age_s: Annotated[float, Field(gt=0, le=60)] = Field(
+        0.5, description="A live frame that is older when its turn comes is dropped: the newest wins."
+    )
     delay_ms_max: Annotated[float, Field(ge=0, le=1000)] = Field(
         0.0, description="A live frame waits at most so long for others to share its batch."
     )

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 
 from configs.schema import EngineSettings, InferSettings
 from engines.pose_engine import PoseEngine
-from stream.messages import Begin, Cut, End, Frame, Message, Poses
+from stream.messages import Begin, Cut, Drop, End, Frame, Message, Poses
 from stream.runtime.frame_store import SLOTS_MAX
 from stream.square import squared, unsquared
 from stream.stage import Stage
 
 
 class Infer(Stage):
-    """Frame in, Poses out; the frames of a source keep their order.
+    """Frame in, Poses or Drop out; the frames of a source keep their order.
 
     A batch of a source that loses nothing holds frames of that source alone, always as many as
     may be, the last ones excepted: so its results do not depend on how fast anything ran. Live
-    frames are batched across sources, with whatever waits when the engine is free.
+    frames are batched across sources, with whatever waits when the engine is free; one that
+    has grown too old by then is dropped.
     """
 
-    def __init__(self, engine: EngineSettings, infer: InferSettings, slots: int | None) -> None:
+    def __init__(
+        self,
+        engine: EngineSettings,
+        infer: InferSettings,
+        slots: int | None,
+        now_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
         """Load the engine.
 
         Args:
@@ -28,6 +36,7 @@ class Infer(Stage):
             infer: how frames are gathered.
             slots: as many frames of a source there can be at once: to wait for more would be to wait forever. None:
                 as many as this stage asks for.
+            now_ns: the clock that frames are captured by.
         """
         self._engine = PoseEngine(engine)
         self.notes = self._engine.notes
@@ -35,6 +44,7 @@ class Infer(Stage):
         best = self._engine.batch_best if slots is None else min(self._engine.batch_best, max(1, slots // 2))
         self._batch_max = min(infer.batch_max or best, slots or SLOTS_MAX)
         self.slots_wanted = 2 * self._batch_max + 2
+        self._now_ns, self._age_ns_max = now_ns, infer.max_age_s * 1e9
         self.patience_s = infer.delay_ms_max / 1000
         self._live: set[str] = set()
         self._held: dict[str, list[Frame]] = {}
@@ -71,6 +81,10 @@ class Infer(Stage):
 
     def _give(self, queue: str) -> Iterator[Message]:
         frames = self._held.pop(queue, [])
+        if queue == "":
+            oldest_ns = self._now_ns() - self._age_ns_max
+            yield from (Drop(frame, "late") for frame in frames if frame.captured_ns < oldest_ns)
+            frames = [frame for frame in frames if frame.captured_ns >= oldest_ns]
         if not frames:
             return
         found = self._engine([squared(frame.picture, frame.pixel_aspect) for frame in frames])

@@ -155,7 +155,8 @@ class Poses(Struct, frozen=True, tag="poses"):
     """The people found in a frame, not yet told apart over time."""
 
     frame: Frame
-    people: People
+    people: People | None
+    """None: nobody was looked for in this frame; the tracker carries its people on."""
 
 
 class Tracks(Struct, frozen=True, tag="tracks"):
@@ -168,6 +169,8 @@ class Tracks(Struct, frozen=True, tag="tracks"):
     """(N,) from 1, never used again within a source."""
     smooth: F
     """(N, 17, 2) steadied keypoints, pixels of the upright source frame."""
+    predicted: bool = False
+    """Nobody was looked for in this frame: these are the people of the one before, moved on."""
 
 
 class Drop(Struct, frozen=True, tag="drop"):

@@ -24,7 +24,7 @@ class Nms(Stage):
         self._oks_max = nms.oks_max
 
     def process(self, message: Message) -> Iterator[Message]:
-        if isinstance(message, Poses):
+        if isinstance(message, Poses) and message.people is not None:
             keep = oks_nms(message.people, SIGMAS, self._oks_max)
             message = msgspec.structs.replace(message, people=message.people.take(keep))
         yield message

@@ -66,5 +66,8 @@ class Track(Stage):
         if frame.epoch != epoch:
             tracker.restart(keep=size == [frame.width, frame.height])
         self._clocks[frame.source] = (frame.epoch, frame.width, frame.height)
-        followed = tracker.update(poses.people, frame.pts_ns)
-        return Tracks(frame, followed.people, followed.ids, followed.smooth)
+        if poses.people is None:
+            followed = tracker.carry_on(frame.pts_ns)
+        else:
+            followed = tracker.update(poses.people, frame.pts_ns)
+        return Tracks(frame, followed.people, followed.ids, followed.smooth, predicted=poses.people is None)

@@ -193,6 +193,8 @@ class _Tally:
 
     def add(self, message: Tracks | Drop) -> None:
         counts = self.sources.setdefault(message.frame.source, Counts())
+        if message.frame.dropped:
+            counts.dropped["busy"] = counts.dropped.get("busy", 0) + message.frame.dropped
         if isinstance(message, Drop):
             counts.dropped[message.cause] = counts.dropped.get(message.cause, 0) + 1
             return

@@ -82,17 +82,26 @@ class Tracker:
             pts_ns: when the frame is shown; at least that of the frame before, unless `restart` came between.
         """
         first = self._pts_ns is None
-        elapsed_ns = 0 if self._pts_ns is None else max(pts_ns - self._pts_ns, 0)
-        self._pts_ns = pts_ns
-        self._now_ns += elapsed_ns
-        for motion in self._motions:
-            motion.predict(elapsed_ns / 1e9)
+        self._advance(pts_ns)
         taken = self._continue(people)
         self._end_lost()
         free = people.scores >= self._settings.score_high
         free[taken] = False
         self._start(people.take(free))
         return self._show(at_once=first)
+
+    def carry_on(self, pts_ns: int) -> Followed:
+        """The people of a frame in which nobody was looked for: those of the last one, where they should be by now.
+
+        Args:
+            pts_ns: as in `update`.
+        """
+        self._advance(pts_ns)
+        expected = self._expected()
+        shown = self._shown()
+        moved = expected.keypoints[shown] - self._people.keypoints[shown]
+        smooth = (self._smoother.xy[shown] + moved).astype(np.float32)
+        return Followed(expected.take(shown), self._ids[shown], smooth)
 
     def restart(self, keep: bool) -> None:
         """Expect a new clock: the next frame counts as a first one, whose people are shown at once.
@@ -128,6 +137,13 @@ class Tracker:
         self._people = People(*(getattr(state.people, field.name).copy() for field in fields(People)))
         self._ids, self._born_ns, self._seen_ns = state.ids.copy(), state.born_ns.copy(), state.seen_ns.copy()
         self._seen = state.seen.copy()
+
+    def _advance(self, pts_ns: int) -> None:
+        elapsed_ns = 0 if self._pts_ns is None else max(pts_ns - self._pts_ns, 0)
+        self._pts_ns = pts_ns
+        self._now_ns += elapsed_ns
+        for motion in self._motions:
+            motion.predict(elapsed_ns / 1e9)
 
     def _continue(self, people: People) -> NDArray[np.intp]:
         """Let each track take its pose; give the indices of those taken."""
@@ -184,6 +200,10 @@ class Tracker:
         new = np.flatnonzero(self._seen & (self._ids == 0) & old)
         self._ids[new] = self._next_id + np.arange(len(new))
         self._next_id += len(new)
-        shown = np.flatnonzero(self._seen & (self._ids > 0))
-        shown = shown[np.argsort(self._ids[shown])]
+        shown = self._shown()
         return Followed(self._people.take(shown), self._ids[shown], self._smoother.xy[shown].astype(np.float32))
+
+    def _shown(self) -> NDArray[np.intp]:
+        """Rows of those who have an id and were in the last frame that was looked at, ids rising."""
+        shown = np.flatnonzero(self._seen & (self._ids > 0))
+        return shown[np.argsort(self._ids[shown])]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.cbook import get_sample_data
 from matplotlib.image import imread
+from msgspec import structs
 
 from configs.schema import EngineSettings, InferSettings
 from stream.infer import Infer
@@ -22,7 +23,8 @@ class Noted(Infer):
     """Writes down which frames go through the network together."""
 
     def __init__(self, batch_max: int, slots: int = 8) -> None:
-        super().__init__(ENGINE, InferSettings(batch_max=batch_max), slots)
+        super().__init__(ENGINE, InferSettings(batch_max=batch_max), slots, now_ns=lambda: self.now_ns)
+        self.now_ns = 0
         self.batches: list[int] = []
         engine: Any = self._engine
 
@@ -114,3 +116,19 @@ def test_no_more_frames_are_waited_for_than_there_can_be() -> None:
     stage = Noted(batch_max=8, slots=2)
     assert names(through(stage, begin("a", False), frame("a", 0), frame("a", 1))) == ["Begin", "a0", "a1"]
     assert stage.batches == [2]
+
+
+def test_a_live_frame_that_grew_too_old_is_dropped_and_the_newest_is_not() -> None:
+    stage = Noted(batch_max=2)
+    stage.now_ns = 1_000_000_000
+    old, new = (structs.replace(frame("a", n), captured_ns=at) for n, at in enumerate((400_000_000, 600_000_000)))
+    given = through(stage, begin("a", True), old, new)
+    assert names(given) == ["Begin", "Drop", "a1"]
+    assert (given[1].frame.index, given[1].cause) == (0, "late")
+    assert stage.batches == [1]
+
+
+def test_a_frame_of_a_file_is_never_too_old() -> None:
+    stage = Noted(batch_max=1)
+    stage.now_ns = 10**12
+    assert names(through(stage, begin("a", False), frame("a", 0))) == ["Begin", "a0"]

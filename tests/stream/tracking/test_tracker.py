@@ -183,3 +183,34 @@ def test_whatever_is_found_ids_rise_and_nothing_is_nan(seed: int, method: str) -
         assert np.isfinite(shown.smooth).all()
         assert all((box == people.boxes).all(1).any() for box in shown.people.boxes)
         newest = max(newest, *shown.ids.tolist(), 0)
+
+
+def walking(frames: int) -> list[People]:
+    return [crowd([(100 + 4 * n, 100), (500 - 3 * n, 120)]) for n in range(frames)]
+
+
+def test_people_carried_over_a_frame_are_where_the_next_one_finds_them() -> None:
+    tracker = new(method="none")
+    fed(tracker, walking(20))
+    carried = tracker.carry_on(20 * S // 25)
+    (truth,) = fed(new(method="none"), walking(21)[20:])
+    assert carried.ids.tolist() == [1, 2]
+    assert carried.people.boxes == pytest.approx(truth.people.boxes, abs=1.5)
+    assert carried.smooth == pytest.approx(truth.smooth, abs=1.5)
+
+
+def test_frames_in_which_nobody_was_looked_for_change_nothing_later_on() -> None:
+    plain, carrying = new(), new()
+    for n, people in enumerate(walking(30)):
+        if n % 3:
+            carrying.carry_on(n * S // 25)
+        else:
+            one, other = plain.update(people, n * S // 25), carrying.update(people, n * S // 25)
+            assert one.ids.tolist() == other.ids.tolist()
+            assert one.smooth == pytest.approx(other.smooth, abs=1e-3)
+
+
+def test_somebody_who_was_missed_in_the_last_frame_is_not_carried_on() -> None:
+    tracker = new()
+    fed(tracker, [*walking(10), crowd([(140, 100)])])
+    assert tracker.carry_on(11 * S // 25).ids.tolist() == [1]
