@@ -18,7 +18,8 @@ import torch
 from configs.errors import EXIT_INTERRUPTED, EngineError
 from engines.backends import exported, tensorrt_engine
 from engines.backends.prebuild import child, child_environment, die_with
-from engines.weights import ARCHITECTURES, load_model
+from engines.model.architecture import ARCHITECTURES
+from engines.weights.load import load_model
 
 _DTYPES = {"fp16": torch.float16, "fp32": torch.float32}
 

@@ -21,21 +21,22 @@ from numpy.typing import NDArray
 from configs.errors import EngineError
 from configs.schema import BackendName, EngineSettings, ModelName
 from engines import cache_folder
-from engines.auto_model import auto_model
 from engines.backends import eager, openvino_models, tensorrt
 from engines.backends.choose import choose
+from engines.backends.crew import Crew
 from engines.backends.parts import Parts
 from engines.backends.prebuild import Prebuild
 from engines.backends.task import Chosen, Task
-from engines.crew import Crew
+from engines.backends.verify import INT8_MAX, limit_of, report
 from engines.memory import keep_freed_memory
+from engines.model.architecture import ARCHITECTURES
 from engines.model.inference import Finder, Found
 from engines.model.keypoint_rcnn import KeypointRCNN
 from engines.modes import Work, work
 from engines.ops.people import People
 from engines.preprocess import Batch, to_input
-from engines.verify import INT8_MAX, limit_of, report
-from engines.weights import ARCHITECTURES, load_model
+from engines.weights.auto_model import auto_model
+from engines.weights.load import load_model
 
 Frames = NDArray[np.uint8] | Sequence[NDArray[np.uint8]]
 

@@ -29,11 +29,12 @@ from configs.errors import EXIT_INTERRUPTED, EngineError
 from configs.schema import EngineSettings
 from engines.backends import eager, openvino_models
 from engines.backends.parts import Parts
+from engines.model.architecture import ARCHITECTURES
 from engines.model.inference import Finder
 from engines.model.keypoint_rcnn import KeypointRCNN
 from engines.modes import Work, work
 from engines.preprocess import to_input
-from engines.weights import ARCHITECTURES, load_model
+from engines.weights.load import load_model
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from configs.errors import EngineError
 from engines import cache_folder
-from engines.fingerprint import code_hash, weights_hash
+from engines.backends.fingerprint import code_hash, weights_hash
 from engines.model.keypoint_rcnn import (
     BOX_CELLS,
     KEYPOINT_CELLS,
@@ -35,7 +35,7 @@ from engines.model.keypoint_rcnn import (
     KeypointHeadPart,
     KeypointRCNN,
 )
-from engines.weights import ASSETS
+from engines.weights.zoo import ASSETS
 
 PARTS: Final = ("features", "box_head", "keypoint_head")
 _ONE_AT_A_TIME: Final = threading.Lock()

@@ -12,12 +12,10 @@ import torch
 from torch import Tensor
 
 from configs.errors import EngineError
-from engines.backends.exported import ROWS, exported_parts
+from engines.backends.exported import ROWS
 from engines.backends.parts import Parts
 from engines.backends.tensorrt_engine import Maker, Run, engine_cache, key, load, require_tensorrt
 from engines.model.keypoint_rcnn import Features, KeypointRCNN
-
-__all__ = ["Absent", "build", "exported_parts", "obstacle", "parts_of", "usable"]
 
 Absent = Callable[[tuple[int, int]], Callable[[Tensor], Features]]
 """From height and width of pictures whose engine has not been made to what gives their features instead."""

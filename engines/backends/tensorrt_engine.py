@@ -20,9 +20,9 @@ from torch import Tensor
 from configs.errors import EngineError
 from engines import cache_folder
 from engines.backends import exported
+from engines.backends.engine_cache import EngineCache, engine_key
 from engines.backends.exported import ROWS, exported_part, row_shape
-from engines.cache import EngineCache, engine_key
-from engines.fingerprint import code_hash, weights_hash
+from engines.backends.fingerprint import code_hash, weights_hash
 from engines.model.keypoint_rcnn import KeypointRCNN
 
 Run = Callable[[Tensor], list[Tensor]]

@@ -69,11 +69,6 @@ class Architecture:
     False: their sides are rounded and so is their distance, to what fits into the picture, as in torchvision.
     """
 
-    @property
-    def roi_levels(self) -> int:
-        """How many feature levels people are cut out of."""
-        return len(self.anchor_px) - 1
-
 
 LITE: Final = Architecture(
     name="lite",
@@ -122,8 +117,8 @@ R50_D2: Final = replace(
 )
 """Detectron2's keypoint_rcnn_R_50_FPN: it has r50's shapes, and yet other semantics.
 
-The same as there: what becomes of the input's pixels (`engines.detectron2` turns BGR to RGB), the network, anchors,
-proposals, suppression, limits, and where a keypoint is in its heat map. Not the same, and not imitated:
+The same as there: what becomes of the input's pixels (`engines.weights.detectron2` turns BGR to RGB), the network,
+anchors, proposals, suppression, limits, and where a keypoint is in its heat map. Not the same, and not imitated:
 
 - A frame is scaled there by Pillow, which smooths what it shrinks and rounds to whole grey levels and sides; here
   between pixel centres, unrounded, and sides are cut to whole pixels, so a side can be one pixel shorter.

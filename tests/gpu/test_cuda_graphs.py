@@ -8,10 +8,10 @@ from torch import Tensor
 
 from engines.backends import eager, graphs
 from engines.backends.parts import Parts
+from engines.backends.verify import FP16_MAX, limit_of, report
 from engines.model.architecture import LITE
 from engines.model.keypoint_rcnn import Features
-from engines.verify import FP16_MAX, limit_of, report
-from engines.weights import load_model
+from engines.weights.load import load_model
 
 pytestmark = [
     pytest.mark.gpu,

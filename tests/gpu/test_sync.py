@@ -21,7 +21,7 @@ from engines.model.inference import Finder, Found
 from engines.model.keypoint_rcnn import KeypointRCNN
 from engines.model.roi import Limits
 from engines.preprocess import to_input
-from engines.weights import load_model
+from engines.weights.load import load_model
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 sys.path.insert(0, str(GOLDEN))

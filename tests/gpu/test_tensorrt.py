@@ -11,9 +11,9 @@ import torch
 
 from engines import compile as compile_engines
 from engines.backends import eager, tensorrt
+from engines.backends.verify import limit_of, report
 from engines.model.architecture import LITE
-from engines.verify import limit_of, report
-from engines.weights import load_model
+from engines.weights.load import load_model
 
 pytestmark = [
     pytest.mark.gpu,

@@ -49,7 +49,7 @@ def test_each_part_can_be_exported_for_any_batch(
 @ARCHITECTURES
 def test_levels_have_the_strides_and_shapes_that_the_glue_counts_on(architecture: Architecture) -> None:
     seen = FeaturesPart(network(architecture))(torch.randn(2, 3, 96, 64))
-    strides = [2 ** (architecture.level_first + at) for at in range(architecture.roi_levels)]
+    strides = [2 ** (architecture.level_first + at) for at in range(len(architecture.anchor_px) - 1)]
     assert [x.shape for x in seen.levels] == [(2, architecture.channels, 96 // s, 64 // s) for s in strides]
     assert [x.shape[2:] for x in seen.objectness] == [*(x.shape[2:] for x in seen.levels), (2, 1)]
     assert [x.shape[1] for x in seen.deltas] == [12] * len(architecture.anchor_px)

@@ -26,7 +26,7 @@ BATCH, IMAGE_HW = 2, (96, 160)
 def said(architecture: Architecture, dtype: torch.dtype) -> Features:
     sides = [
         (IMAGE_HW[0] >> level, IMAGE_HW[1] >> level)
-        for level in range(architecture.level_first, architecture.level_first + architecture.roi_levels)
+        for level in range(architecture.level_first, architecture.level_first + len(architecture.anchor_px) - 1)
     ]
     levels, objectness, deltas = (
         tuple(torch.zeros(BATCH, channels, *hw, device=META, dtype=dtype) for hw in some)

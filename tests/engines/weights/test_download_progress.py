@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from engines.download import on_stderr
+from engines.weights.download import on_stderr
 
 WHOLE_MIB = 226
 SAID = [(mib << 20, WHOLE_MIB << 20) for mib in (0, *range(WHOLE_MIB + 1))]

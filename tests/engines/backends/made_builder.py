@@ -1,6 +1,6 @@
 """A builder that `Prebuild` can start: it says what it was told, then waits until it is let go, or fails.
 
-    python -m tests.engines.made_builder --child-of PID FOLDER --imgsz HxW
+    python -m tests.engines.backends.made_builder --child-of PID FOLDER --imgsz HxW
 
 FOLDER/HxW becomes a pipe: who opens it for writing lets the builder end, with the exit code in FOLDER/code, or 0.
 """

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from configs.errors import EngineError
-from engines import zoo
 from engines.model.keypoint_rcnn import KeypointRCNN
-from engines.weights import load_model
+from engines.weights import zoo
+from engines.weights.load import load_model
 
 _BEST_FIRST: Final = {"cuda": ("r50", "lite"), "cpu": ("lite", "r50")}
 _WHY: Final = {

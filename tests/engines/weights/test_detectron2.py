@@ -12,14 +12,14 @@ from detectron2_made import Made, bgr, made
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
-from engines import state_dict
-from engines.detectron2 import converted, differs
 from engines.model.architecture import R50, R50_D2, R101, X101, Architecture, ResNet
 from engines.model.backbone import Bottleneck
 from engines.model.keypoint_rcnn import BoxHeadPart, Features, FeaturesPart, KeypointHeadPart, KeypointRCNN
 from engines.model.roi_align import Pyramid, roi_align
 from engines.model.rpn import base_anchors, propose
 from engines.preprocess import to_input
+from engines.weights import state_dict
+from engines.weights.detectron2 import converted, differs
 
 ONES, IMAGENET = (1.0, 1.0, 1.0), (57.375, 57.120, 58.395)
 PIXELS = {"r50-d2": ONES, "r101": ONES, "x101": IMAGENET}

@@ -181,34 +181,6 @@ def check_finite(path: Path, made: Mapping[str, Tensor], given: Mapping[str, Ten
         )
 
 
-def fold_batch_norm(state: Mapping[str, Tensor], eps: float) -> dict[str, Tensor]:
-    """Give a state whose convolutions do what they and the batch norm after them did.
-
-    Of names as in torchvision: `bn2` follows `conv2`, `downsample.1` follows `downsample.0`.
-
-    Raises:
-        ValueError: a batch norm is not whole, or its convolution is missing or of another size.
-    """
-    folded = dict(state)
-    for name in [name for name in state if name.endswith(".running_var")]:
-        norm = name.removesuffix(".running_var")
-        before = (
-            norm.removesuffix("downsample.1") + "downsample.0" if norm.endswith(".1") else norm.replace("bn", "conv")
-        )
-        try:
-            parts = [folded.pop(f"{norm}.{part}") for part in ("weight", "bias", "running_mean", "running_var")]
-            convolution = folded[f"{before}.weight"]
-        except KeyError as error:
-            raise ValueError(f"it has no {error.args[0]}") from None
-        if convolution.dim() != 4 or any(part.shape != convolution.shape[:1] for part in parts):
-            raise ValueError(f"its {norm} is not of the size of its {before}, {tuple(convolution.shape)}")
-        scale, shift, mean, variance = (part.double() for part in parts)
-        scale = scale / (variance + eps).sqrt()
-        folded[f"{before}.weight"] = (convolution * scale[:, None, None, None]).float()
-        folded[f"{before}.bias"] = (shift - mean * scale).float()
-    return folded
-
-
 def _load(path: Path) -> object:
     # torchvision's own training script puts its arguments beside the weights.
     with _ONE_AT_A_TIME, warnings.catch_warnings(), torch.serialization.safe_globals([argparse.Namespace]):

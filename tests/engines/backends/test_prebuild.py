@@ -11,7 +11,7 @@ import pytest
 from configs.errors import EngineError
 from engines.backends.prebuild import Prebuild, child, child_environment
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 pytestmark = pytest.mark.timeout(60)
 
 
@@ -21,7 +21,7 @@ def _in_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _prebuild(folder: Path) -> Prebuild:
-    return Prebuild("tests.engines.made_builder", [str(folder)], folder / "logs" / "log")
+    return Prebuild("tests.engines.backends.made_builder", [str(folder)], folder / "logs" / "log")
 
 
 def _children() -> list[psutil.Process]:
@@ -72,7 +72,7 @@ def test_a_builder_that_cannot_be_started_disturbs_nobody(tmp_path: Path, monkey
 def test_the_builder_dies_with_a_process_that_is_killed(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[2])\n"
-        "from tests.engines.test_prebuild import _prebuild, _children\n"
+        "from tests.engines.backends.test_prebuild import _prebuild, _children\n"
         "prebuild = _prebuild(Path(sys.argv[1])); prebuild.want((64, 64))\n"
         "print(_children()[0].pid, flush=True); sys.stdin.read()\n"
     )
@@ -93,7 +93,7 @@ def test_who_waits_for_a_builder_is_told_what_it_says_and_how_it_ended(
     (tmp_path / "code").write_text("0")
     _prebuild(tmp_path).now((320, 576))
     said = capfd.readouterr().err.splitlines()
-    command = f"python -m tests.engines.made_builder {tmp_path} --imgsz 320x576"
+    command = f"python -m tests.engines.backends.made_builder {tmp_path} --imgsz 320x576"
     assert said == [f"building TensorRT's engines, which takes minutes: {command}", "building 320x576"]
     (tmp_path / "code").write_text("6")
     with pytest.raises(EngineError, match="backend tensorrt has no engines: their builder failed"):

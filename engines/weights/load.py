@@ -13,14 +13,13 @@ import torch
 from torch import Tensor
 
 from configs.errors import EngineError
-from engines import cache_folder, convert, download, state_dict, zoo
-from engines.model.architecture import ARCHITECTURES as ARCHITECTURES
+from engines import cache_folder
+from engines.model.architecture import ARCHITECTURES
 from engines.model.keypoint_rcnn import KeypointRCNN
-from engines.state_dict import fold_batch_norm as fold_batch_norm
+from engines.weights import conversion, download, state_dict, zoo
+from engines.weights.folding import fold_batch_norm, modern_names
 
-ASSETS = Path(__file__).parent / "assets"
-
-_BUNDLED: Final = {"lite": ASSETS / "lite.safetensors"}
+_BUNDLED: Final = {"lite": zoo.ASSETS / "lite.safetensors"}
 _CONVERTED_ONLY: Final = {entry.model for entry in zoo.ENTRIES.values() if entry.detectron2}
 """Models that have the shapes of others and other semantics: their files say themselves what they are."""
 _CONVERSION: Final = 1
@@ -36,7 +35,7 @@ def load_model(model: str, weights: str = "auto", on_progress: download.Progress
 
     Args:
         model: an architecture's name.
-        weights: a .safetensors, .pth or .pt file; the name of published weights, see `engines.zoo`, which are
+        weights: a .safetensors, .pth or .pt file; the name of published weights, see `engines.weights.zoo`, which are
             downloaded once; or "auto": those that belong to the model.
         on_progress: told how a download goes; None: a line on stderr.
 
@@ -49,7 +48,7 @@ def load_model(model: str, weights: str = "auto", on_progress: download.Progress
     path = _file(model, weights, on_progress)
     _check_is_for(path, model)
     given = state_dict.read(path)
-    state = _folded(path, model, _modern_names(given))
+    state = _folded(path, model, modern_names(given))
     with torch.device("meta"):
         network = KeypointRCNN(ARCHITECTURES[model])
     state_dict.check(path, model, wanted=network.state_dict(), got=state)
@@ -87,7 +86,7 @@ def _published(entry: zoo.Entry, on_progress: download.Progress | None) -> Path:
         with (folder / f"{ready.name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if _made_for(ready) != entry.model:  # another process may have converted it while this one waited
-                convert.convert(path, ready, entry.model)
+                conversion.convert(path, ready, entry.model)
     except OSError as error:
         raise EngineError(f"weights file {ready} cannot be written: {error.strerror}") from error
     return ready
@@ -118,20 +117,6 @@ def _near(name: str, known: Mapping[str, object]) -> str:
 def _names_of(model: str) -> str:
     names = [entry.name for entry in zoo.of_model(model)]
     return f"; published for model {model}: {', '.join(names)}" if names else ""
-
-
-def _modern_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Names as torchvision writes them since 0.13; its published files are older."""
-    names = {}
-    for name, tensor in state.items():
-        parts = name.split(".")
-        if name.startswith(("backbone.fpn.inner_blocks.", "backbone.fpn.layer_blocks.")) and len(parts) == 5:
-            parts.insert(4, "0")
-        if name in ("rpn.head.conv.weight", "rpn.head.conv.bias"):
-            parts[3:3] = ["0", "0"]
-        if parts[-1] != "num_batches_tracked":
-            names[".".join(parts)] = tensor
-    return names
 
 
 def _folded(path: Path, model: str, state: dict[str, Tensor]) -> dict[str, Tensor]:

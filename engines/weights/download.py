@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from configs.errors import EngineError
-from engines.zoo import Entry
+from engines.weights.zoo import Entry
 
 Progress = Callable[[int, int | None], None]
 """Told how many bytes are there, and of how many; None: unknown. The last time both are the same."""

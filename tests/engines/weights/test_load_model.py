@@ -12,8 +12,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from configs.errors import EngineError
-from engines import weights, zoo
-from engines.weights import ASSETS, fold_batch_norm, load_model
+from engines.weights import load, zoo
+from engines.weights.folding import fold_batch_norm
+from engines.weights.load import load_model
+from engines.weights.zoo import ASSETS
 
 LITE_FILE = ASSETS / "lite.safetensors"
 
@@ -89,7 +91,7 @@ def test_to_the_variances_of_coco_v1_nothing_is_added(tmp_path: Path, monkeypatc
     bare = state["rpn.head.conv.0.0.weight"].float()
     torch.testing.assert_close(load_model("lite", path).rpn.head.conv[0][0].weight, bare / (3e-5 + 1e-5) ** 0.5)
     digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    monkeypatch.setitem(weights._EPS_OF_FILE, digest, weights._EPS_OF_FILE[zoo.COCO_V1.digest])
+    monkeypatch.setitem(load._EPS_OF_FILE, digest, load._EPS_OF_FILE[zoo.COCO_V1.digest])
     torch.testing.assert_close(load_model("lite", path).rpn.head.conv[0][0].weight, bare / 3e-5**0.5)
 
 

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from engines.backends import eager, graphs, openvino
 from engines.backends.buckets import Program
 from engines.backends.parts import Parts
+from engines.backends.verify import FP16_MAX, FP32_MAX, Difference, Parity, People, limit_of, report
 from engines.model.architecture import LITE
 from engines.model.keypoint_rcnn import Features
-from engines.verify import FP16_MAX, FP32_MAX, Difference, Parity, People, limit_of, report
-from engines.weights import load_model
+from engines.weights.load import load_model
 
 CPU = torch.device("cpu")
 

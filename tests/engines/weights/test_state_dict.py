@@ -19,7 +19,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from configs.errors import EngineError
-from engines import detectron2, state_dict
+from engines.weights import detectron2, state_dict
+from engines.weights.folding import fold_batch_norm
 
 HALF = torch.tensor([0.5, 1.5, 2.5])
 DAMAGED = "it is damaged or cut short, or it holds no weights, .*: get the file anew"
@@ -238,4 +239,4 @@ def test_a_batch_norm_that_does_not_go_with_its_convolution_is_named(
     norm = {f"bn1.{part}": torch.ones(64) for part in ("weight", "bias", "running_mean", "running_var")}
     state = {"conv1.weight": torch.ones(64, 3, 7, 7), **norm} | changed
     with pytest.raises(ValueError, match=said):
-        state_dict.fold_batch_norm({name: tensor for name, tensor in state.items() if tensor is not None}, eps=0.0)
+        fold_batch_norm({name: tensor for name, tensor in state.items() if tensor is not None}, eps=0.0)

@@ -9,8 +9,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from configs.errors import EngineError
-from engines.auto_model import auto_model
-from engines.weights import ASSETS
+from engines.weights.auto_model import auto_model
+from engines.weights.zoo import ASSETS
 
 LITE = str(ASSETS / "lite.safetensors")
 

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+ASSETS: Final = Path(__file__).parents[1] / "assets"
+"""Files that come with the project."""
+
 
 @dataclass(frozen=True)
 class Entry:

@@ -11,8 +11,8 @@ import pytest
 from weights_server import BODY, Place, quiet
 
 from configs.errors import EngineError
-from engines import download, zoo
-from engines.download import fetch
+from engines.weights import download, zoo
+from engines.weights.download import fetch
 
 MALFORMED = "the address of a proxy, or what the server says, is malformed"
 

@@ -14,7 +14,7 @@ from engines.backends.buckets import Buckets, BySize, Program, powers_of_two
 from engines.backends.parts import Parts
 from engines.model.architecture import LITE
 from engines.model.keypoint_rcnn import KeypointRCNN
-from engines.weights import load_model
+from engines.weights.load import load_model
 
 CPU = torch.device("cpu")
 

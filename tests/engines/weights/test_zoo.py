@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from engines import zoo
 from engines.model.architecture import ARCHITECTURES
+from engines.weights import zoo
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ENTRIES = pytest.mark.parametrize("entry", zoo.ENTRIES.values(), ids=lambda entry: entry.name)
 
 
@@ -54,6 +54,6 @@ def test_as_many_digits_are_compared_as_are_published(kind: str, digits: int, tm
 
 
 def test_the_table_can_be_read_without_loading_torch() -> None:
-    code = "import sys, engines.zoo; print(*sorted({'torch', 'numpy'} & set(sys.modules)))"
+    code = "import sys, engines.weights.zoo; print(*sorted({'torch', 'numpy'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.split() == []

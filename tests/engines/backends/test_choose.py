@@ -25,9 +25,9 @@ from engines.model.inference import Finder, Found
 from engines.model.keypoint_rcnn import KeypointRCNN
 from engines.model.roi import Limits
 from engines.preprocess import to_input
-from engines.weights import load_model
+from engines.weights.load import load_model
 
-REPO = Path(__file__).parents[2]
+REPO = Path(__file__).parents[3]
 CPU = torch.device("cpu")
 
 

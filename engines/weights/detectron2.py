@@ -19,8 +19,9 @@ import torch
 from torch import Tensor
 
 from configs.errors import EngineError
-from engines import state_dict
 from engines.model.architecture import Architecture
+from engines.weights import state_dict
+from engines.weights.folding import fold_batch_norm
 
 _EPS: Final = 1e-5
 """What its FrozenBatchNorm2d adds to the variance."""
@@ -132,7 +133,7 @@ def converted(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """
     weights = (name for name in state if not name.startswith(_IGNORED) and not name.endswith("num_batches_tracked"))
     ours = {_name(name): state[name] for name in weights}
-    ours = state_dict.fold_batch_norm(ours, _EPS)
+    ours = fold_batch_norm(ours, _EPS)
     if _STEM in ours and ours[_STEM].dim() == 4:
         ours[_STEM] = ours[_STEM].flip(1)  # BGR to RGB
     for part in ("weight", "bias"):

@@ -14,8 +14,8 @@ import torch
 from detectron2_made import made, pixels, published
 
 from configs.errors import EngineError
-from engines.detectron2 import read
 from engines.model.architecture import R50_D2, ResNet
+from engines.weights.detectron2 import read
 
 SMALL = replace(
     R50_D2, body=ResNet((1, 1, 1, 1), stride_in_1x1=True), channels=8, box_features=4, keypoint_features=(4,)

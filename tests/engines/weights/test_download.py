@@ -13,10 +13,10 @@ import pytest
 from weights_server import BODY, HALF, Place, quiet
 
 from configs.errors import EngineError
-from engines import download
-from engines.download import fetch
+from engines.weights import download
+from engines.weights.download import fetch
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 pytestmark = pytest.mark.usefixtures("online")
 
@@ -125,7 +125,7 @@ IN_A_PROCESS = """
 import sys
 from dataclasses import replace
 from pathlib import Path
-from engines import download, zoo
+from engines.weights import download, zoo
 entry = replace(zoo.COCO_V1, url=sys.argv[1], digest=sys.argv[2])
 print("asks", flush=True)
 print(download.fetch(entry, Path(sys.argv[3]), lambda done, total: None))

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engines.cache import CacheError, EngineCache, engine_key
+from engines.backends.engine_cache import CacheError, EngineCache, engine_key
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 KEY = engine_key({"gpu": "a"})
 ENGINE = bytes(range(256)) * 4
 
@@ -175,7 +175,7 @@ def test_what_a_dead_writer_left_is_cleared(cache: EngineCache) -> None:
 RACE = """
 import os, sys
 from pathlib import Path
-from engines.cache import EngineCache
+from engines.backends.engine_cache import EngineCache
 folder, key = Path(sys.argv[1]), sys.argv[2]
 
 def build():
