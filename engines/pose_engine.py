@@ -21,17 +21,17 @@ from numpy.typing import NDArray
 from configs.errors import EngineError
 from configs.schema import BackendName, EngineSettings, ModelName
 from engines import cache_folder
-from engines.backends import eager, openvino_models, tensorrt
+from engines.backends import eager, tensorrt
 from engines.backends.choose import choose
 from engines.backends.crew import Crew
-from engines.backends.parts import Parts
 from engines.backends.prebuild import Prebuild
 from engines.backends.task import Chosen, Task
-from engines.backends.verify import INT8_MAX, limit_of, report
+from engines.backends.verify import report
 from engines.memory import keep_freed_memory
 from engines.model.architecture import ARCHITECTURES
 from engines.model.inference import Finder, Found
 from engines.model.keypoint_rcnn import KeypointRCNN
+from engines.model.parts import Parts
 from engines.modes import Work, work
 from engines.ops.people import People
 from engines.preprocess import Batch, to_input
@@ -98,7 +98,7 @@ class PoseEngine:
         self.architecture, self._exact = wanted.architecture, wanted.exact
         self._prebuild: Prebuild | None = None
         parts = self._build(settings, model, network, wanted)
-        self._finder = Finder(parts, wanted.architecture, wanted.limits, wanted.exact)
+        self._finder = network.finder(parts, wanted.architecture, wanted.limits, wanted.exact)
         self._crew = Crew(parts.side_by_side) if parts.side_by_side else None
         self.unsound = 0
         """People dropped so far because the network gave no finite heat maps for them."""
@@ -169,13 +169,6 @@ class PoseEngine:
         task = task._replace(prebuild=self._builder(settings, model, task))
         chosen = choose(settings.backend, task)
         self.notes += chosen.notes
-        if chosen.backend == "openvino":
-            unprepared = [part for part in wanted.int8 if openvino_models.prepared_file(network, part) is None]
-            if unprepared:
-                self.notes.append(
-                    f"mode fast computes {' and '.join(unprepared)} in fp32: "
-                    "python -m engines.quantize can prepare that for 8 bits"
-                )
         if settings.verify:
             self._verify(chosen, task)
         return chosen.parts
@@ -199,13 +192,8 @@ class PoseEngine:
         return prebuild
 
     def _verify(self, chosen: Chosen, task: Task) -> None:
-        name = "graphs" if chosen.fp16 and chosen.backend == "eager" else chosen.backend
         reference = eager.build(copy.deepcopy(task.network), self._device)
-        in_8_bits = chosen.backend == "openvino" and any(
-            openvino_models.prepared_file(task.network, x) for x in task.int8
-        )
-        limit = INT8_MAX if in_8_bits else limit_of(name, self._device)
-        parity = report(chosen.parts, reference, task.architecture, self._device, limit)
+        parity = report(chosen.parts, reference, task.network, task.architecture)
         self.notes += [f"backend {chosen.backend} beside eager fp32:", *parity.lines()]
         if not parity.ok:
             raise EngineError(f"backend {chosen.backend} is {parity.problem()}; use --backend eager")

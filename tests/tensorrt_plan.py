@@ -133,16 +133,16 @@ def main(height: int, width: int, models: list[str]) -> None:
 
 
 def show(torch_tensorrt: Any, model: str, network: Any, image_hw: tuple[int, int]) -> None:
-    from engines.backends.exported import ROWS, exported_parts, row_shape
+    from engines.backends.exported import exported_part
 
-    for part, program in exported_parts(network, image_hw).items():
-        rows, shape = ROWS[part], row_shape(network, part, image_hw)
+    for name, part in network.parts().items():
+        program, rows, shape = exported_part(part, image_hw, torch.float16), part.rows, part.row_of(image_hw)
         given = torch_tensorrt.Input(
-            min_shape=(1, *shape), opt_shape=(rows.usual, *shape), max_shape=(rows.max, *shape), dtype=torch.float32
+            min_shape=(1, *shape), opt_shape=(rows.usual, *shape), max_shape=(rows.most, *shape), dtype=torch.float32
         )
         heavy = [node for node in program.graph.nodes if re.search("conv|linear", str(node.target))]
         dtypes = sorted({str(node.meta["val"].dtype) for node in heavy if node.op == "call_function"})
-        facts = {"model": model, "part": part, "dtypes": dtypes, **plan(torch_tensorrt, program, given)._asdict()}
+        facts = {"model": model, "part": name, "dtypes": dtypes, **plan(torch_tensorrt, program, given)._asdict()}
         print(json.dumps(facts), flush=True)
 
 

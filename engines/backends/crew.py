@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import torch
 
-from engines.backends.parts import Parts, SideBySide
+from engines.model.parts import Parts, SideBySide
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from engines import model
-from engines.model.keypoint_rcnn import KeypointRCNN
 
 
-def weights_hash(network: KeypointRCNN) -> str:
+def weights_hash(network: nn.Module) -> str:
     """Give 64 hexadecimal digits that change with any name, shape, type or value of a network's weights."""
     digest = hashlib.sha256()
     for name, tensor in network.state_dict().items():

@@ -4,30 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engines.backends.parts import Parts
 from engines.model.architecture import Architecture
-from engines.model.inference import Finder, Found
-from engines.model.keypoint_rcnn import BOX_CELLS, KEYPOINT_CELLS, Features
+from engines.model.inference import Found
+from engines.model.keypoint_rcnn import KeypointRCNN
+from engines.model.parts import Parts, PartSpec
 from engines.model.roi import Limits
 from engines.preprocess import to_input
 
-FP32_MAX: Final = 1e-3
-"""Largest difference of a backend that computes in fp32, as a share of the reference's largest value."""
-FP16_MAX: Final = 0.03
-"""The same of one that computes in fp16 or TF32, which round to ten bits at every layer."""
-INT8_MAX: Final = 0.25
-"""The same where parts compute in 8 bits: shows what is broken. What 8 bits cost is measured elsewhere."""
-_FRAME_HW = (720, 1280)
 _PICTURES = (1, 3)
-_BOXES = (1, 100, 1000)
-_PEOPLE = (1, 3, 17)
 _LIMITS = Limits(score_min=0.0, people_max=5)
 """Nobody is in the pictures, so a good network is sure of nobody: those it is least unsure of are compared."""
 
@@ -100,69 +90,63 @@ class Parity:
         return one.relative <= self.relative_max  # False for NaN
 
 
-def limit_of(backend: str, device: torch.device) -> float:
-    """Give the largest relative difference that is right for a backend, by its name."""
-    rough = backend in ("graphs", "tensorrt") or (backend == "inductor" and device.type == "cuda")
-    return FP16_MAX if rough else FP32_MAX
-
-
 @torch.inference_mode()
 def report(
-    parts: Parts, reference: Parts, architecture: Architecture, device: torch.device, relative_max: float = FP32_MAX
+    parts: Parts,
+    reference: Parts,
+    network: KeypointRCNN,
+    architecture: Architecture,
+    frame_hw: tuple[int, int] = (720, 1280),
+    rows_max: int = 1000,
 ) -> Parity:
-    """Compare a backend with the reference, on pictures of the size that an HD video has in the network.
+    """Compare a backend with the reference.
 
     Args:
         parts: the backend's.
         reference: those of `eager.build`, of the same weights.
-        architecture: the network's.
-        device: where both compute.
-        relative_max: see `limit_of`.
+        network: what both run.
+        architecture: the network's, as the engine's mode has it.
+        frame_hw: height and width of the frames that the pictures are made of.
+        rows_max: rows in one call of the parts that take no pictures, at most.
 
     Raises:
         EngineError: the backend cannot run them.
     """
-    batches = [to_input([_picture(seed) for seed in range(count)], architecture, device) for count in _PICTURES]
-    differences = [
-        one for batch in batches for one in _features(parts.features(batch.images), reference.features(batch.images))
+    batches = [
+        to_input([_picture(frame_hw, seed) for seed in range(count)], architecture, parts.device) for count in _PICTURES
     ]
-    for count in _BOXES:
-        cut_outs = _cut_outs(count, architecture.channels, BOX_CELLS, device)
-        pairs = zip(("class logits", "box deltas"), parts.box_head(cut_outs), reference.box_head(cut_outs), strict=True)
-        differences += [_difference(f"{what} of {count}", got, wanted) for what, got, wanted in pairs]
-    for count in _PEOPLE:
-        cut_outs = _cut_outs(count, architecture.channels, KEYPOINT_CELLS, device)
-        got, wanted = parts.keypoint_head(cut_outs), reference.keypoint_head(cut_outs)
-        differences.append(_difference(f"heat maps of {count}", got, wanted))
+    differences: list[Difference] = []
+    for name, part in network.parts().items():
+        made = [batch.images for batch in batches] if part.takes_pictures else _rows(part, rows_max, parts.device)
+        for rows in made:
+            pairs = zip(part.results, parts.run[name](rows), reference.run[name](rows), strict=True)
+            differences += [_difference(f"{what} of {len(rows)}", got, wanted) for what, got, wanted in pairs]
     found, wanted_people = (
-        Finder(each, architecture, _LIMITS).find(batches[0].images, batches[0].sizes) for each in (parts, reference)
+        network.finder(each, architecture, _LIMITS).find(batches[0].images, batches[0].sizes)
+        for each in (parts, reference)
     )
-    return Parity(tuple(differences), _people(found, wanted_people), relative_max)
+    return Parity(tuple(differences), _people(found, wanted_people), parts.tolerance)
 
 
-def _picture(seed: int) -> NDArray[np.uint8]:
+def _picture(frame_hw: tuple[int, int], seed: int) -> NDArray[np.uint8]:
     """(H, W, 3) noise, and blobs of all sizes before it."""
     rng = np.random.default_rng(seed)
-    y, x = np.mgrid[: _FRAME_HW[0], : _FRAME_HW[1]]
-    picture = rng.normal(128, 20, (*_FRAME_HW, 3))
+    y, x = np.mgrid[: frame_hw[0], : frame_hw[1]]
+    picture = rng.normal(128, 20, (*frame_hw, 3))
     for _ in range(20):
-        row, column = rng.uniform(0, 1, 2) * _FRAME_HW
+        row, column = rng.uniform(0, 1, 2) * frame_hw
         height, width = rng.uniform(20, 300), rng.uniform(20, 200)
         blob = np.exp(-(((y - row) / height) ** 2) - ((x - column) / width) ** 2)
         picture += blob[..., None] * rng.normal(0, 100, 3)
     return np.clip(picture, 0, 255).astype(np.uint8)
 
 
-def _cut_outs(count: int, channels: int, cells: int, device: torch.device) -> Tensor:
-    """(N, C, cells, cells), their memory channels last, as boxes are cut out."""
-    made = torch.randn(count, cells, cells, channels, generator=torch.Generator().manual_seed(count))
-    return made.permute(0, 3, 1, 2).to(device)
-
-
-def _features(got: Features, wanted: Features) -> Iterator[Difference]:
-    for kind in Features._fields:
-        for at, (mine, other) in enumerate(zip(getattr(got, kind), getattr(wanted, kind), strict=True)):
-            yield _difference(f"{kind} {at} of {len(other)}", mine, other)
+def _rows(part: PartSpec, rows_max: int, device: torch.device) -> Iterator[Tensor]:
+    """(N, *row) for several N, laid out channels last, as RoI features are."""
+    channels, height, width = part.row_of((0, 0))
+    for count in sorted({1, 3, min(part.rows.usual, rows_max)}):
+        made = torch.randn(count, height, width, channels, generator=torch.Generator().manual_seed(count))
+        yield made.permute(0, 3, 1, 2).to(device)
 
 
 def _difference(what: str, got: Tensor, wanted: Tensor) -> Difference:

@@ -59,6 +59,8 @@ class Architecture:
     """Width of the box head's two layers."""
     keypoint_features: tuple[int, ...]
     """Width of each of the keypoint head's convolutions."""
+    keypoints: int
+    """Of a person: one heat map each."""
     people_max: int
     """At most so many people a picture."""
     roi_aligned: bool = False
@@ -84,6 +86,7 @@ LITE: Final = Architecture(
     proposals=100,
     box_features=256,
     keypoint_features=(128,) * 4,
+    keypoints=17,
     people_max=30,
 )
 """Small enough for two CPU cores."""
@@ -102,6 +105,7 @@ R50: Final = Architecture(
     proposals=1000,
     box_features=1024,
     keypoint_features=(512,) * 8,
+    keypoints=17,
     people_max=100,
 )
 """torchvision's keypointrcnn_resnet50_fpn."""

@@ -14,9 +14,9 @@ import torch
 from safetensors.numpy import save_file
 
 from engines.backends import eager
-from engines.backends.parts import Parts
 from engines.model.architecture import R50
 from engines.model.inference import Finder, Found
+from engines.model.parts import Parts
 from engines.model.roi import Limits
 from engines.model.roi_align import level_of
 from engines.preprocess import Batch, to_input

@@ -138,7 +138,8 @@ def test_a_person_is_dropped_and_counted_among_frames_side_by_side_too(
     engine = load("lite", backend="openvino", threads=2)
     assert engine._crew is not None
     sound = engine._crew._make()
-    broken = replace(sound, keypoint_head=lambda x: sound.keypoint_head(x) * torch.nan)
+    run = {**sound.run, "keypoint_head": lambda x: [maps * torch.nan for maps in sound.run["keypoint_head"](x)]}
+    broken = replace(sound, run=run)
     monkeypatch.setattr(engine._crew, "_make", lambda: broken)
     assert [len(people) for people in engine([portrait, portrait])] == [0, 0]
     assert engine.unsound == 2 * len(engine([portrait])[0])
@@ -190,13 +191,13 @@ def test_a_person_without_finite_heat_maps_is_dropped_and_counted(portrait: NDAr
     two = np.concatenate((portrait, portrait), axis=1)
     parts = engine._finder.parts
 
-    def second_is_broken(cut_outs: Tensor) -> Tensor:
-        maps = parts.keypoint_head(cut_outs)
+    def second_is_broken(roi_features: Tensor) -> tuple[Tensor]:
+        (maps,) = parts.run["keypoint_head"](roi_features)
         maps[1, 4, 20, 20] = torch.inf
-        return maps
+        return (maps,)
 
     (whole,) = engine([two])
-    engine._finder = replace(engine._finder, parts=replace(parts, keypoint_head=second_is_broken))
+    engine._finder = replace(engine._finder, parts=replace(parts, run={**parts.run, "keypoint_head": second_is_broken}))
     (people,) = engine([two])
     assert engine.unsound == 1
     assert_alike(people, whole.take(np.arange(len(whole)) != 1))

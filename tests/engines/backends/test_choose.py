@@ -18,11 +18,11 @@ from configs.errors import EngineError
 from engines import cache_folder
 from engines.backends import eager, inductor, openvino
 from engines.backends.choose import choose
-from engines.backends.parts import Parts
 from engines.backends.task import Task
 from engines.model.architecture import LITE
 from engines.model.inference import Finder, Found
 from engines.model.keypoint_rcnn import KeypointRCNN
+from engines.model.parts import Parts
 from engines.model.roi import Limits
 from engines.preprocess import to_input
 from engines.weights.load import load_model
@@ -64,15 +64,15 @@ def _assert_alike(got: Tensor, wanted: Tensor) -> None:
 
 @torch.inference_mode()
 def _assert_same_parts(got: Parts, wanted: Parts, batch: int, hw: tuple[int, int] = (96, 160)) -> None:
-    images = _random(batch, 3, *hw)
-    for some, others in zip(got.features(images), wanted.features(images), strict=True):
-        for level, other in zip(some, others, strict=True):
-            _assert_alike(level, other)
-    cut_outs = _random(batch, 7, 7, LITE.channels).permute(0, 3, 1, 2)
-    for one, other in zip(got.box_head(cut_outs), wanted.box_head(cut_outs), strict=True):
-        _assert_alike(one, other)
-    cut_outs = _random(batch, LITE.channels, 14, 14)
-    _assert_alike(got.keypoint_head(cut_outs), wanted.keypoint_head(cut_outs))
+    rows = {
+        "features": _random(batch, 3, *hw),
+        "box_head": _random(batch, 7, 7, LITE.channels).permute(0, 3, 1, 2),  # as RoI features come
+        "keypoint_head": _random(batch, LITE.channels, 14, 14),
+    }
+    assert got.run.keys() == wanted.run.keys() == rows.keys()
+    for name, some in rows.items():
+        for one, other in zip(got.run[name](some), wanted.run[name](some), strict=True):
+            _assert_alike(one, other)
 
 
 @pytest.mark.parametrize(("batch", "hw"), [(1, (96, 160)), (3, (96, 160)), (1, (160, 96))])
@@ -92,9 +92,9 @@ def test_openvino_out_of_its_cache_gives_the_same(network: KeypointRCNN, by_open
 
 
 def test_what_openvino_gave_outlives_its_next_call(by_openvino: Parts) -> None:
-    first = by_openvino.keypoint_head(_random(2, LITE.channels, 14, 14))
+    (first,) = by_openvino.run["keypoint_head"](_random(2, LITE.channels, 14, 14))
     before = first.clone()
-    by_openvino.keypoint_head(-_random(2, LITE.channels, 14, 14))
+    by_openvino.run["keypoint_head"](-_random(2, LITE.channels, 14, 14))
     assert torch.equal(first, before)
 
 
@@ -126,7 +126,7 @@ def test_openvino_is_given_as_many_threads_as_torch_is_set_to(
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        features, *heads = openvino.compile_parts(network)
+        features, *heads = openvino.compile_parts(network).values()
     finally:
         torch.set_num_threads(before)
     # Compiled later, by whatever thread asks first: not with as many as that one's torch is set to.

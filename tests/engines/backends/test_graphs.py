@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from configs.errors import EngineError
 from engines.backends import eager, graphs
 from engines.backends.buckets import Buckets, BySize, Program, powers_of_two
-from engines.backends.parts import Parts
 from engines.model.architecture import LITE
 from engines.model.keypoint_rcnn import KeypointRCNN
+from engines.model.parts import Parts
 from engines.weights.load import load_model
 
 CPU = torch.device("cpu")
@@ -160,10 +160,10 @@ def bucketed(network: KeypointRCNN) -> Parts:
 
     def record(part: nn.Module, rows: Tensor, _place: graphs.Place | None) -> Program:
         with torch.inference_mode(False):
-            mine = [found.clone() for found in graphs._flat(part(rows))]
+            mine = [found.clone() for found in part(rows)]
 
         def run() -> list[Tensor]:
-            for memory, found in zip(mine, graphs._flat(part(rows)), strict=True):
+            for memory, found in zip(mine, part(rows), strict=True):
                 memory.copy_(found)
             return mine
 
@@ -176,27 +176,23 @@ def bucketed(network: KeypointRCNN) -> Parts:
 @torch.inference_mode()
 def test_parts_give_what_the_reference_gives(network: KeypointRCNN, bucketed: Parts, count: int) -> None:
     reference = eager.build(network, CPU)
-    images = torch.randn(count, 3, 32, 64)
-    for got, wanted in zip(bucketed.features(images), reference.features(images), strict=True):
-        for mine, other in zip(got, wanted, strict=True):
+    for name, part in network.parts().items():
+        rows = torch.randn(count, *part.row_of((32, 64)))
+        for mine, other in zip(bucketed.run[name](rows), reference.run[name](rows), strict=True):
             assert_alike(mine, other)
-    boxes, people = (torch.randn(count, LITE.channels, cells, cells) for cells in (7, 14))
-    for mine, other in zip(bucketed.box_head(boxes), reference.box_head(boxes), strict=True):
-        assert_alike(mine, other)
-    assert_alike(bucketed.keypoint_head(people), reference.keypoint_head(people))
 
 
 def test_parts_can_be_called_in_and_out_of_inference_mode(bucketed: Parts) -> None:
     rows = torch.randn(1, LITE.channels, 14, 14)
     with torch.inference_mode():
-        inside = bucketed.keypoint_head(rows).clone()
-    assert torch.equal(bucketed.keypoint_head(rows), inside)
+        inside = bucketed.run["keypoint_head"](rows)[0].clone()
+    assert torch.equal(bucketed.run["keypoint_head"](rows)[0], inside)
 
 
 def test_what_the_heads_gave_outlives_their_next_call(bucketed: Parts) -> None:
-    first = bucketed.keypoint_head(torch.randn(2, LITE.channels, 14, 14))
+    (first,) = bucketed.run["keypoint_head"](torch.randn(2, LITE.channels, 14, 14))
     before = first.clone()
-    bucketed.keypoint_head(torch.randn(2, LITE.channels, 14, 14))
+    bucketed.run["keypoint_head"](torch.randn(2, LITE.channels, 14, 14))
     assert torch.equal(first, before)
 
 

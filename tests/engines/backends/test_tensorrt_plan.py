@@ -15,15 +15,17 @@ import torch
 
 from configs.errors import EngineError
 from engines import compile as compile_engines
-from engines.backends import eager, exported, tensorrt
+from engines.backends import eager, tensorrt
+from engines.backends.exported import exported_part
 from engines.backends.fingerprint import weights_hash
-from engines.backends.tensorrt_engine import Run
 from engines.model.architecture import ARCHITECTURES
-from engines.model.keypoint_rcnn import Features, KeypointRCNN
+from engines.model.keypoint_rcnn import KeypointRCNN
+from engines.model.parts import Run
 from engines.weights.load import load_model
 
 ROOT = Path(__file__).parents[3]
 HW = (64, 96)
+PARTS = pytest.mark.parametrize("name", ["features", "box_head", "keypoint_head"])
 
 needs_torch_tensorrt = pytest.mark.skipif(
     importlib.util.find_spec("torch_tensorrt") is None, reason="torch_tensorrt is not installed"
@@ -62,25 +64,25 @@ def test_each_part_becomes_one_engine_in_fp16_with_every_operator_in_it() -> Non
         assert plan["dtypes"] == ["torch.float16"], plan
 
 
-@pytest.mark.parametrize("name", list(exported.ROWS))
+@PARTS
 def test_a_graph_gives_what_its_part_gives_for_any_number_of_rows(lite: KeypointRCNN, name: str) -> None:
-    parts = eager.build(lite, torch.device("cpu"))
-    graph = exported.exported_part(lite, name, HW, torch.float32).module()
+    part = lite.parts()[name]
+    graph = exported_part(part, HW, torch.float32).module()
     for rows in (1, 3, 16):
-        x = torch.randn(rows, *exported.row_shape(lite, name, HW))
-        for got, wanted in zip(graph(x), flat(getattr(parts, name)(x)), strict=True):
+        x = torch.randn(rows, *part.row_of(HW))
+        for got, wanted in zip(graph(x), part.module(x), strict=True):
             torch.testing.assert_close(got, wanted, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", list(exported.ROWS))
+@PARTS
 def test_a_graph_in_fp16_takes_and_gives_fp32_close_to_the_part_s_and_leaves_the_network_alone(
     lite: KeypointRCNN, name: str
 ) -> None:
     before = weights_hash(lite)
-    x = torch.randn(2, *exported.row_shape(lite, name, HW))
-    got = exported.exported_part(lite, name, HW, torch.float16).module()(x)
-    wanted = flat(getattr(eager.build(lite, torch.device("cpu")), name)(x))
-    for mine, other in zip(got, wanted, strict=True):
+    part = lite.parts()[name]
+    x = torch.randn(2, *part.row_of(HW))
+    got = exported_part(part, HW, torch.float16).module()(x)
+    for mine, other in zip(got, part.module(x), strict=True):
         assert mine.dtype == torch.float32
         assert (mine - other).abs().max() < 0.02 * other.abs().max()
         assert not torch.equal(mine, other)  # it was computed in fp16
@@ -88,18 +90,18 @@ def test_a_graph_in_fp16_takes_and_gives_fp32_close_to_the_part_s_and_leaves_the
 
 
 def test_more_rows_than_a_graph_takes_are_refused_by_it_so_they_are_run_in_groups(lite: KeypointRCNN) -> None:
-    graph = exported.exported_part(lite, "features", (32, 32), torch.float32).module()
+    part = lite.parts()["features"]
+    graph = exported_part(part, (32, 32), torch.float32).module()
     rows = torch.randn(17, 3, 32, 32)
     with pytest.raises((AssertionError, RuntimeError), match="16"):
         graph(rows)
-    whole = flat(eager.build(lite, torch.device("cpu")).features(rows))
-    for got, wanted in zip(tensorrt.in_groups(lambda x: list(graph(x)), rows, 16), whole, strict=True):
+    for got, wanted in zip(tensorrt.in_groups(graph, rows, 16), part.module(rows), strict=True):
         torch.testing.assert_close(got, wanted, rtol=1e-3, atol=1e-4)
 
 
 def test_bfloat16_is_refused(lite: KeypointRCNN) -> None:
     with pytest.raises(EngineError, match=r"float16 or float32, not in torch\.bfloat16"):
-        exported.exported_part(lite, "keypoint_head", HW, torch.bfloat16)
+        exported_part(lite.parts()["keypoint_head"], HW, torch.bfloat16)
 
 
 def test_one_changed_weight_changes_the_hash_of_all() -> None:
@@ -131,31 +133,30 @@ def test_pictures_of_a_size_without_an_engine_go_to_another_backend_and_the_rest
     def load(name: str, image_hw: tuple[int, int]) -> Run | None:
         if name == "features" and image_hw != HW:
             return None
-        return lambda rows: [y + 1 for y in flat(getattr(reference, name)(rows))]
+        return lambda rows: [y + 1 for y in reference.run[name](rows)]
 
-    def absent(image_hw: tuple[int, int]) -> Any:
-        asked.append(image_hw)
-        return reference.features
+    def absent(name: str, image_hw: tuple[int, int]) -> Run:
+        asked.append((name, image_hw))
+        return reference.run[name]
 
-    parts = tensorrt.parts_of(load, cpu, absent)
+    parts = tensorrt.parts_of(lite.parts(), load, cpu, absent)
     for hw, more in ((HW, 1), ((32, 32), 0), (HW, 1), ((32, 32), 0)):
         images = torch.randn(17, 3, *hw)
-        for got, wanted in zip(flat(parts.features(images)), flat(reference.features(images)), strict=True):
+        for got, wanted in zip(parts.run["features"](images), reference.run["features"](images), strict=True):
             torch.testing.assert_close(got, wanted + more, rtol=1e-3, atol=1e-4)
-    assert asked == [(32, 32)]
-    cut_outs = torch.randn(65, *exported.row_shape(lite, "keypoint_head", HW))
-    torch.testing.assert_close(
-        parts.keypoint_head(cut_outs), reference.keypoint_head(cut_outs) + 1, rtol=1e-3, atol=1e-4
-    )
+    assert asked == [("features", (32, 32))]
+    people = torch.randn(65, *lite.parts()["keypoint_head"].row)
+    (maps,), (wanted,) = parts.run["keypoint_head"](people), reference.run["keypoint_head"](people)
+    torch.testing.assert_close(maps, wanted + 1, rtol=1e-3, atol=1e-4)
 
 
-def test_heads_without_engines_are_not_served_by_anybody() -> None:
+def test_heads_without_engines_are_not_served_by_anybody(lite: KeypointRCNN) -> None:
     with pytest.raises(EngineError, match=r"no engine of box_head: python -m engines\.compile builds it"):
-        tensorrt.parts_of(lambda *_: None, torch.device("cpu"), nobody)
+        tensorrt.parts_of(lite.parts(), lambda *_: None, torch.device("cpu"), nobody)
 
 
-def nobody(image_hw: tuple[int, int]) -> Any:
-    raise AssertionError(f"asked for {image_hw}")
+def nobody(name: str, image_hw: tuple[int, int]) -> Run:
+    raise AssertionError(f"asked for {name} of {image_hw}")
 
 
 def test_the_compiler_says_in_one_line_that_there_is_no_such_gpu(capsys: pytest.CaptureFixture[str]) -> None:
@@ -184,9 +185,3 @@ def test_a_size_that_no_network_sees_is_refused(capsys: pytest.CaptureFixture[st
         compile_engines.main(["--imgsz", size])
     assert left.value.code == 2
     assert f"got {size}, expected" in capsys.readouterr().err
-
-
-def flat(found: Features | tuple[torch.Tensor, ...] | torch.Tensor) -> list[torch.Tensor]:
-    if isinstance(found, Features):
-        return [*found.levels, *found.objectness, *found.deltas]
-    return list(found) if isinstance(found, tuple) else [found]

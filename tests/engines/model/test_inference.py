@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -26,13 +27,15 @@ def finder() -> Finder:
 def test_people_are_looked_for_again_where_the_rounds_of_suppression_were_not_enough(finder: Finder) -> None:
     judged = []
 
-    def box_head(cut_outs: Tensor) -> tuple[Tensor, Tensor]:
-        judged.append(len(cut_outs))
-        return finder.parts.box_head(cut_outs)
+    def box_head(roi_features: Tensor) -> Sequence[Tensor]:
+        judged.append(len(roi_features))
+        return finder.parts.run["box_head"](roi_features)
 
     images = torch.randn(2, 3, 64, 96)
     wanted = finder.find(images, SIZES)
-    found = replace(finder, parts=replace(finder.parts, box_head=box_head), rounds=1).find(images, SIZES)
+    found = replace(finder, parts=replace(finder.parts, run={**finder.parts.run, "box_head": box_head}), rounds=1).find(
+        images, SIZES
+    )
     assert len(judged) == 2
     assert len(wanted.scores) == 20
     assert torch.equal(found.boxes, wanted.boxes)

@@ -14,7 +14,8 @@ from torch.nn.functional import interpolate, pad
 
 from engines.model.architecture import R50, R50_D2, R101, X101, Architecture, ResNet
 from engines.model.backbone import Bottleneck
-from engines.model.keypoint_rcnn import BoxHeadPart, Features, FeaturesPart, KeypointHeadPart, KeypointRCNN
+from engines.model.features import Features
+from engines.model.keypoint_rcnn import BoxHeadPart, FeaturesPart, KeypointHeadPart, KeypointRCNN
 from engines.model.roi_align import Pyramid, roi_align
 from engines.model.rpn import base_anchors, propose
 from engines.preprocess import to_input
@@ -58,7 +59,7 @@ def test_a_frame_gives_the_same_features(architecture: Architecture) -> None:
     network = their_small(architecture)
     theirs = network.features(pad(bgr(frame(), PIXELS[architecture.name]), (0, 160 - 130)))
     images = to_input([frame()], few, torch.device("cpu")).images
-    for mine, wanted in zip(FeaturesPart(ours(network, few))(images), theirs, strict=True):
+    for mine, wanted in zip(Features.of(FeaturesPart(ours(network, few))(images)), theirs, strict=True):
         for one, other in zip(mine, wanted, strict=True):
             torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4 * float(other.abs().max()))
 
@@ -110,14 +111,14 @@ def test_the_heads_give_the_same_with_the_background_first() -> None:
     network = made(small(R50_D2))
     model = ours(network, small(R50_D2))
     torch.manual_seed(1)
-    cut_outs = torch.randn(5, 16, 7, 7)
-    logits, deltas = BoxHeadPart(model)(cut_outs)
-    person_background, person_deltas = network.boxes(cut_outs)
+    roi_features = torch.randn(5, 16, 7, 7)
+    logits, deltas = BoxHeadPart(model)(roi_features)
+    person_background, person_deltas = network.boxes(roi_features)
     assert not torch.allclose(person_background, person_background[:, [1, 0]], atol=1e-2)
     torch.testing.assert_close(logits, person_background[:, [1, 0]])
     torch.testing.assert_close(deltas[:, 4:], person_deltas)
     people = torch.randn(3, 16, 14, 14)
-    torch.testing.assert_close(KeypointHeadPart(model)(people), network.keypoints(people))
+    torch.testing.assert_close(KeypointHeadPart(model)(people)[0], network.keypoints(people))
 
 
 @D2
