@@ -34,6 +34,7 @@ from engines.model.keypoint_rcnn import KeypointRCNN
 from engines.model.parts import Parts
 from engines.modes import Work, work
 from engines.ops.people import People
+from engines.ops.skeleton import COCO, Skeleton
 from engines.preprocess import Batch, to_input
 from engines.weights.auto_model import auto_model
 from engines.weights.load import load_model
@@ -81,11 +82,15 @@ def load(
 class PoseEngine:
     """One network, ready to find people. Not for several threads at once."""
 
-    def __init__(self, settings: EngineSettings) -> None:
+    def __init__(self, settings: EngineSettings, skeleton: Skeleton = COCO) -> None:
         """Load the network.
 
+        Args:
+            settings: which network, and how it is run.
+            skeleton: what the network's heat maps are of.
+
         Raises:
-            EngineError: that cannot be done.
+            EngineError: that cannot be done, or the network finds another number of keypoints.
         """
         keep_freed_memory()
         if settings.threads:
@@ -94,6 +99,11 @@ class PoseEngine:
         self.notes: list[str] = []
         """Lines to be shown: what was chosen and why, and what could not be used."""
         model, network = self._network(settings)
+        if network.architecture.keypoints != skeleton.size:
+            raise EngineError(
+                f"model {model} finds {network.architecture.keypoints} keypoints and skeleton.names has "
+                f"{skeleton.size}: name those of the model"
+            )
         wanted = work(settings, ARCHITECTURES[model], self._device.type)
         self.architecture, self._exact = wanted.architecture, wanted.exact
         self._prebuild: Prebuild | None = None

@@ -13,6 +13,7 @@ from msgspec import structs
 from configs.errors import EngineError
 from configs.schema import RenderSettings
 from engines.ops.people import F
+from engines.ops.skeleton import COCO, Skeleton
 from stream.messages import Begin, End, Frame, Message, Pixels, Tracks
 from stream.stage import Stage
 
@@ -55,7 +56,7 @@ class Render(Stage):
     video itself says: its overlay is a function of video, weights and settings, however fast the machine.
     """
 
-    def __init__(self, settings: RenderSettings) -> None:
+    def __init__(self, settings: RenderSettings, skeleton: Skeleton = COCO) -> None:
         """Load OpenCV.
 
         Raises:
@@ -65,7 +66,7 @@ class Render(Stage):
         from stream.draw import Canvas, colour_of  # not at the top: there `check_opencv` could not speak
 
         self._canvas, self._colour_of = Canvas, colour_of
-        self._settings = settings
+        self._settings, self._skeleton = settings, skeleton
         self._seen: dict[str, _Seen] = {}
 
     def process(self, message: Message) -> Iterator[Message]:
@@ -82,7 +83,7 @@ class Render(Stage):
     def _drawn(self, tracks: Tracks, seen: _Seen) -> Frame:
         if tracks.frame.epoch != seen.epoch:
             seen.epoch, seen.pts_ns, seen.trails = tracks.frame.epoch, None, {}
-        canvas = self._canvas(tracks.frame.pixels.array)
+        canvas = self._canvas(tracks.frame.pixels.array, self._skeleton)
         if self._settings.trail_s:
             self._remember(tracks, seen.trails)
             for number, steps in seen.trails.items():

@@ -19,13 +19,14 @@ from torch import Tensor
 
 from configs.errors import EngineError
 from configs.schema import EngineSettings
+from configs.skeleton import SkeletonSettings
 from engines.backends import eager
 from engines.model.architecture import R50
 from engines.model.inference import Finder
 from engines.model.keypoint_rcnn import KeypointRCNN
 from engines.model.roi import Limits
 from engines.ops.people import People
-from engines.ops.skeleton import NAMES
+from engines.ops.skeleton import COCO, Skeleton
 from engines.pose_engine import PoseEngine, load
 from engines.preprocess import to_input
 
@@ -69,10 +70,10 @@ def test_the_face_of_a_portrait_is_found_where_it_is(engine: PoseEngine, portrai
     assert people.scores[1] < 0.5
     truth = {"nose": (268, 232), "left_eye": (312, 190), "right_eye": (218, 190), "left_shoulder": (460, 410)}
     for name, xy in truth.items():
-        at = NAMES.index(name)
+        at = COCO.index(name)
         assert np.hypot(*(people.keypoints[0, at] - xy)) < 25, name
         assert people.confidence[0, at] > 0.5, name
-    assert people.confidence[0, NAMES.index("left_ankle")] < 0.3  # outside the picture
+    assert people.confidence[0, COCO.index("left_ankle")] < 0.3  # outside the picture
 
 
 @pytest.mark.parametrize(("clip", "index", "count"), [("treadmill_cam03.mp4", 20, 2), ("one_by_one.mp4", 300, 1)])
@@ -277,3 +278,10 @@ def test_a_large_network_runs_from_end_to_end() -> None:
     assert found.image.tolist() == [0] * 5 + [1] * 5
     torch.testing.assert_close(found.keypoints[:5], found.keypoints[5:], rtol=0, atol=1e-2)
     assert (found.boxes[:, 2:] <= batch.sizes[0].flip(0)).all()
+
+
+def test_a_skeleton_of_other_keypoints_than_the_network_s_is_refused() -> None:
+    hand = Skeleton(SkeletonSettings(names=("wrist", "tip"), limbs=(), mirror=(), sigmas=(0.1, 0.1)))
+    said = "^model lite finds 17 keypoints and skeleton.names has 2: name those of the model$"
+    with pytest.raises(EngineError, match=said):
+        PoseEngine(EngineSettings(model="lite", device="cpu"), hand)
