@@ -171,7 +171,7 @@ def _quantize(frames: list[NDArray[np.uint8]], weights: str) -> None:
     from configs.schema import EngineSettings
     from engines.backends import openvino_models
     from engines.quantize import quantize
-    from engines.weights import load_model
+    from engines.weights.load import load_model
 
     network = load_model("r50", weights)
     if all(openvino_models.prepared_file(network, part) for part in ("features", "keypoint_head")):

@@ -83,7 +83,7 @@ def _posestream(given: dict[str, Any], batches: list[Any]) -> tuple[Any, Any, di
 
     def features(batch: Any) -> None:
         with torch.inference_mode(), parts.glue():
-            parts.features(inputs[id(batch)])
+            parts.run["features"](inputs[id(batch)])
 
     def people(batch: Any) -> list[dict[str, Any]]:
         return [

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from configs.skeleton import SkeletonSettings
+
 Share = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 
@@ -201,6 +203,7 @@ class Settings(Section):
 
     decode: DecodeSettings = DecodeSettings()
     engine: EngineSettings = EngineSettings()
+    skeleton: SkeletonSettings = SkeletonSettings()
     infer: InferSettings = InferSettings()
     nms: NmsSettings = NmsSettings()
     track: TrackSettings = TrackSettings()

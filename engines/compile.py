@@ -16,9 +16,10 @@ import sys
 import torch
 
 from configs.errors import EXIT_INTERRUPTED, EngineError
-from engines.backends import exported, tensorrt_engine
+from engines.backends import tensorrt_engine
 from engines.backends.prebuild import child, child_environment, die_with
-from engines.weights import ARCHITECTURES, load_model
+from engines.model.architecture import ARCHITECTURES
+from engines.weights.load import load_model
 
 _DTYPES = {"fp16": torch.float16, "fp32": torch.float32}
 
@@ -58,13 +59,13 @@ def build(model: str, weights: str, image_hw: tuple[int, int], device: torch.dev
     """
     network = load_model(model, weights)
     maker = tensorrt_engine.Maker(network, device, dtype, tensorrt_engine.engine_cache())
-    for name in exported.ROWS:
+    for name, part in network.parts().items():
         print(f"{name}: ", end="", flush=True)
         tensorrt_engine.make(maker, name, image_hw)
         run = tensorrt_engine.load(maker, name, image_hw)
         if run is None:
             raise EngineError(f"the engine of {name} was made and cannot be read back: {'; '.join(maker.cache.notes)}")
-        run(torch.zeros(1, *exported.row_shape(network, name, image_hw), device=device))
+        run(torch.zeros(1, *part.row_of(image_hw), device=device))
         torch.cuda.synchronize(device)
         print("ready", flush=True)
     for note in maker.cache.notes:

@@ -21,21 +21,23 @@ from numpy.typing import NDArray
 from configs.errors import EngineError
 from configs.schema import BackendName, EngineSettings, ModelName
 from engines import cache_folder
-from engines.auto_model import auto_model
-from engines.backends import eager, openvino_models, tensorrt
+from engines.backends import eager, tensorrt
 from engines.backends.choose import choose
-from engines.backends.parts import Parts
+from engines.backends.crew import Crew
 from engines.backends.prebuild import Prebuild
 from engines.backends.task import Chosen, Task
-from engines.crew import Crew
+from engines.backends.verify import report
 from engines.memory import keep_freed_memory
+from engines.model.architecture import ARCHITECTURES
 from engines.model.inference import Finder, Found
 from engines.model.keypoint_rcnn import KeypointRCNN
+from engines.model.parts import Parts
 from engines.modes import Work, work
 from engines.ops.people import People
+from engines.ops.skeleton import COCO, Skeleton
 from engines.preprocess import Batch, to_input
-from engines.verify import INT8_MAX, limit_of, report
-from engines.weights import ARCHITECTURES, load_model
+from engines.weights.auto_model import auto_model
+from engines.weights.load import load_model
 
 Frames = NDArray[np.uint8] | Sequence[NDArray[np.uint8]]
 
@@ -80,11 +82,15 @@ def load(
 class PoseEngine:
     """One network, ready to find people. Not for several threads at once."""
 
-    def __init__(self, settings: EngineSettings) -> None:
+    def __init__(self, settings: EngineSettings, skeleton: Skeleton = COCO) -> None:
         """Load the network.
 
+        Args:
+            settings: which network, and how it is run.
+            skeleton: what the network's heat maps are of.
+
         Raises:
-            EngineError: that cannot be done.
+            EngineError: that cannot be done, or the network finds another number of keypoints.
         """
         keep_freed_memory()
         if settings.threads:
@@ -93,11 +99,16 @@ class PoseEngine:
         self.notes: list[str] = []
         """Lines to be shown: what was chosen and why, and what could not be used."""
         model, network = self._network(settings)
+        if network.architecture.keypoints != skeleton.size:
+            raise EngineError(
+                f"model {model} finds {network.architecture.keypoints} keypoints and skeleton.names has "
+                f"{skeleton.size}: name those of the model"
+            )
         wanted = work(settings, ARCHITECTURES[model], self._device.type)
         self.architecture, self._exact = wanted.architecture, wanted.exact
         self._prebuild: Prebuild | None = None
         parts = self._build(settings, model, network, wanted)
-        self._finder = Finder(parts, wanted.architecture, wanted.limits, wanted.exact)
+        self._finder = network.finder(parts, wanted.architecture, wanted.limits, wanted.exact)
         self._crew = Crew(parts.side_by_side) if parts.side_by_side else None
         self.unsound = 0
         """People dropped so far because the network gave no finite heat maps for them."""
@@ -168,13 +179,6 @@ class PoseEngine:
         task = task._replace(prebuild=self._builder(settings, model, task))
         chosen = choose(settings.backend, task)
         self.notes += chosen.notes
-        if chosen.backend == "openvino":
-            unprepared = [part for part in wanted.int8 if openvino_models.prepared_file(network, part) is None]
-            if unprepared:
-                self.notes.append(
-                    f"mode fast computes {' and '.join(unprepared)} in fp32: "
-                    "python -m engines.quantize can prepare that for 8 bits"
-                )
         if settings.verify:
             self._verify(chosen, task)
         return chosen.parts
@@ -198,13 +202,8 @@ class PoseEngine:
         return prebuild
 
     def _verify(self, chosen: Chosen, task: Task) -> None:
-        name = "graphs" if chosen.fp16 and chosen.backend == "eager" else chosen.backend
         reference = eager.build(copy.deepcopy(task.network), self._device)
-        in_8_bits = chosen.backend == "openvino" and any(
-            openvino_models.prepared_file(task.network, x) for x in task.int8
-        )
-        limit = INT8_MAX if in_8_bits else limit_of(name, self._device)
-        parity = report(chosen.parts, reference, task.architecture, self._device, limit)
+        parity = report(chosen.parts, reference, task.network, task.architecture)
         self.notes += [f"backend {chosen.backend} beside eager fp32:", *parity.lines()]
         if not parity.ok:
             raise EngineError(f"backend {chosen.backend} is {parity.problem()}; use --backend eager")

@@ -28,12 +28,12 @@ from torch import Tensor
 from configs.errors import EXIT_INTERRUPTED, EngineError
 from configs.schema import EngineSettings
 from engines.backends import eager, openvino_models
-from engines.backends.parts import Parts
-from engines.model.inference import Finder
+from engines.model.architecture import ARCHITECTURES
 from engines.model.keypoint_rcnn import KeypointRCNN
+from engines.model.parts import Parts, Run
 from engines.modes import Work, work
 from engines.preprocess import to_input
-from engines.weights import ARCHITECTURES, load_model
+from engines.weights.load import load_model
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -79,7 +79,7 @@ def quantize(
     wanted = work(settings, ARCHITECTURES[settings.model], "cpu")
     seen = _seen(network, wanted, pictures)
     written = []
-    for part, model in zip(openvino_models.PARTS, models, strict=True):
+    for part, model in models.items():
         if part not in wanted.int8:
             continue
         if not seen[part]:
@@ -103,8 +103,8 @@ def _seen(
     """Give what each part that is wanted is given while the network looks for people in the pictures."""
     seen: dict[str, list[NDArray[np.float32]]] = {name: [] for name in wanted.int8}
 
-    def noted(name: str, part: Any) -> Any:
-        def run(x: Tensor) -> Any:
+    def noted(name: str, part: Run) -> Run:
+        def run(x: Tensor) -> Sequence[Tensor]:
             if name in seen:
                 seen[name].append(np.ascontiguousarray(openvino_models.given(x).numpy()))
             return part(x)
@@ -112,9 +112,8 @@ def _seen(
         return run
 
     cpu = torch.device("cpu")
-    parts = eager.build(network, cpu)
-    parts = Parts(**{name: noted(name, getattr(parts, name)) for name in openvino_models.PARTS}, device=cpu)
-    finder = Finder(parts, wanted.architecture, wanted.limits)
+    parts = {name: noted(name, part) for name, part in eager.build(network, cpu).run.items()}
+    finder = network.finder(Parts(parts, cpu), wanted.architecture, wanted.limits)
     with torch.inference_mode():
         for picture in pictures:
             batch = to_input([picture], wanted.architecture, cpu)

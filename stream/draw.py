@@ -10,16 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.ops.people import F
-from engines.ops.skeleton import LIMBS, NAMES
+from engines.ops.skeleton import COCO, Skeleton
 
 Colour = tuple[int, int, int]
 """RGB, each 0..255."""
 
-_LIMBS = np.array(LIMBS)
 _DARK: Colour = (20, 20, 24)
 _WHITE: Colour = (255, 255, 255)
-_LEFT = np.array([name.startswith("left") for name in NAMES])
-_RIGHT = np.array([name.startswith("right") for name in NAMES])
 _SHIFT = 4  # OpenCV's fixed point: 1/16 px, so that a slow skeleton glides instead of hopping
 _FAR_PX = 1e6  # further out a point is as good as here, and its fixed-point form fits 32 bits
 
@@ -40,9 +37,13 @@ class Canvas:
     Coordinates are pixels, the centre of the top left one at (0.5, 0.5); they may lie far outside.
     """
 
-    def __init__(self, picture: NDArray[np.uint8]) -> None:
-        """Copy `picture`, (H, W, 3) RGB."""
+    def __init__(self, picture: NDArray[np.uint8], skeleton: Skeleton = COCO) -> None:
+        """Copy `picture`, (H, W, 3) RGB; people have the keypoints and limbs of `skeleton`."""
         self.picture = picture.copy()
+        self._limbs = np.array(skeleton.limbs, int).reshape(-1, 2)
+        self._left, self._right = (
+            np.array([name.startswith(side) for name in skeleton.names]) for side in ("left", "right")
+        )
         self._height, self._width = picture.shape[:2]
         self._unit = math.sqrt(self._height * self._width) / 960  # 1 at 1280 x 720
         self._halo = max(1, round(1.2 * self._unit))
@@ -53,15 +54,15 @@ class Canvas:
         """Draw a person's limbs and joints, the left ones lighter, unsure joints smaller.
 
         Args:
-            xy: (17, 2).
-            confidence: (17,) in 0..1.
+            xy: (K, 2).
+            confidence: (K,) in 0..1.
             size_px: the person's; a small person gets thin lines.
             colour: the person's.
             kpt_thr: less sure keypoints are left out, and limbs that end there.
         """
         seen = confidence >= kpt_thr
-        limbs = _LIMBS[seen[_LIMBS].all(1)]
-        left = _LEFT[limbs].any(1) & ~_RIGHT[limbs].any(1)
+        limbs = self._limbs[seen[self._limbs].all(1)]
+        left = self._left[limbs].any(1) & ~self._right[limbs].any(1)
         at, width = _fixed(xy), self._line_px(size_px)
         radii = np.rint(width * (0.6 + 0.8 * confidence) * 16).astype(int)
         light = _mix(np.array(colour), 0.5)
@@ -71,7 +72,7 @@ class Canvas:
         self._lines(at[limbs[~left]], colour, width)
         self._lines(at[limbs[left]], light, width)
         for joint in np.flatnonzero(seen):
-            self._disc(at[joint], int(radii[joint]), light if _LEFT[joint] else colour)
+            self._disc(at[joint], int(radii[joint]), light if self._left[joint] else colour)
 
     def corners(self, box: F, colour: Colour) -> None:
         """Mark the corners of a box, (4,): x1, y1, x2, y2."""

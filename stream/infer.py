@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 
 from configs.schema import EngineSettings, InferSettings
+from engines.ops.skeleton import COCO, Skeleton
 from engines.pose_engine import PoseEngine
 from stream.messages import Begin, Cut, Drop, End, Frame, Message, Poses
 from stream.runtime.frame_store import SLOTS_MAX
@@ -27,6 +28,7 @@ class Infer(Stage):
         engine: EngineSettings,
         infer: InferSettings,
         slots: int | None,
+        skeleton: Skeleton = COCO,
         now_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         """Load the engine.
@@ -36,9 +38,10 @@ class Infer(Stage):
             infer: how frames are gathered.
             slots: as many frames of a source there can be at once: to wait for more would be to wait forever. None:
                 as many as this stage asks for.
+            skeleton: what the network's heat maps are of.
             now_ns: the clock that frames are captured by.
         """
-        self._engine = PoseEngine(engine)
+        self._engine = PoseEngine(engine, skeleton)
         self.notes = self._engine.notes
         # By default at most half of them, so that the next batch is decoded meanwhile.
         best = self._engine.batch_best if slots is None else min(self._engine.batch_best, max(1, slots // 2))

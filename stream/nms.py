@@ -8,7 +8,7 @@ import msgspec
 
 from configs.schema import NmsSettings
 from engines.ops.oks import oks_nms
-from engines.ops.skeleton import SIGMAS
+from engines.ops.skeleton import COCO, Skeleton
 from stream.messages import Message, Poses
 from stream.stage import Stage
 
@@ -20,11 +20,11 @@ class Nms(Stage):
     such as the whole body and its upper half.
     """
 
-    def __init__(self, nms: NmsSettings) -> None:
-        self._oks_max = nms.oks_max
+    def __init__(self, nms: NmsSettings, skeleton: Skeleton = COCO) -> None:
+        self._oks_max, self._sigmas = nms.oks_max, skeleton.sigmas
 
     def process(self, message: Message) -> Iterator[Message]:
         if isinstance(message, Poses) and message.people is not None:
-            keep = oks_nms(message.people, SIGMAS, self._oks_max)
+            keep = oks_nms(message.people, self._sigmas, self._oks_max)
             message = msgspec.structs.replace(message, people=message.people.take(keep))
         yield message

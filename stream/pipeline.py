@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from configs.schema import Settings
+from engines.ops.skeleton import Skeleton
 from stream.messages import Message, SourceSpec
 from stream.stage import Stage
 
@@ -27,24 +28,25 @@ class Pipeline:
         Raises:
             EngineError: a model or a library cannot be loaded.
         """
+        skeleton = Skeleton(settings.skeleton)
         if name == "infer":
             from stream.infer import Infer
 
             # The tracker looks at everybody down to its low score, in any mode, and at nobody below.
             score_min = max(settings.engine.score_min or 0.0, settings.track.score_low)
             engine = settings.engine.model_copy(update={"score_min": score_min})
-            return Infer(engine, settings.infer, settings.runtime.slots)
+            return Infer(engine, settings.infer, settings.runtime.slots, skeleton)
         if name == "nms":
             from stream.nms import Nms
 
-            return Nms(settings.nms)
+            return Nms(settings.nms, skeleton)
         if name == "track":
             from stream.track import Track
 
-            return Track(settings.track, settings.smooth)
-        return self._sink(name, settings)
+            return Track(settings.track, settings.smooth, skeleton)
+        return self._sink(name, settings, skeleton)
 
-    def _sink(self, name: str, settings: Settings) -> Stage:
+    def _sink(self, name: str, settings: Settings, skeleton: Skeleton) -> Stage:
         if name == "records":
             from stream.sinks.records import RecordsSink
 
@@ -52,7 +54,7 @@ class Pipeline:
         if name == "render":
             from stream.render import Render
 
-            return Render(settings.render)
+            return Render(settings.render, skeleton)
         if name == "video":
             from stream.sinks.video import VideoSink
 

@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from numpy.typing import NDArray
 
 from engines.ops.people import F
+from engines.ops.skeleton import COCO, Skeleton
 from stream.messages import Tracks
 
 SCHEMA_FILE = Path(__file__).parents[1] / "docs" / "keypoints.v1.schema.json"
@@ -21,16 +22,25 @@ XyConfidence = tuple[float, float, Unit]
 
 
 class Person(Struct, frozen=True):
-    """One person of a frame. Coordinates are pixels of the upright source frame, 17 keypoints in COCO's order."""
+    """One person of a frame. Coordinates are pixels of the upright source frame, keypoints in the skeleton's order."""
 
     id: Annotated[int, Meta(ge=1, description="Lasts while the person is followed; never used again in a source.")]
     score: Annotated[Unit, Meta(description="How sure it is that this is a person.")]
     box: Annotated[tuple[float, float, float, float], Meta(description="x1, y1, x2, y2 as detected.")]
     keypoints: Annotated[
-        list[XyConfidence], Meta(min_length=17, max_length=17, description="Steadied: x, y, confidence.")
+        list[XyConfidence],
+        Meta(min_length=1, description="Steadied: x, y, confidence; one a keypoint of the skeleton, in its order."),
     ]
-    raw_keypoints: Annotated[list[Xy], Meta(min_length=17, max_length=17, description="As detected: x, y.")]
+    raw_keypoints: Annotated[list[Xy], Meta(min_length=1, description="As detected: x, y.")]
     tracked: Annotated[Literal["seen"], Meta(description="seen: detected in this very frame.")]
+
+    def keypoint(self, name: str, skeleton: Skeleton = COCO) -> XyConfidence:
+        """A keypoint by its name: x, y, confidence.
+
+        Raises:
+            ValueError: the skeleton has no keypoint of that name.
+        """
+        return self.keypoints[skeleton.index(name)]
 
 
 class Record(Struct, frozen=True, kw_only=True):

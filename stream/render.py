@@ -12,6 +12,7 @@ from msgspec import structs
 
 from configs.errors import EngineError
 from configs.schema import RenderSettings
+from engines.ops.skeleton import COCO, Skeleton
 from stream.arrays import pack, unpack
 from stream.messages import Begin, End, Frame, Message, Pixels, Tracks
 from stream.stage import Stage
@@ -55,7 +56,7 @@ class Render(Stage):
     video itself says: its overlay is a function of video, weights and settings, however fast the machine.
     """
 
-    def __init__(self, settings: RenderSettings) -> None:
+    def __init__(self, settings: RenderSettings, skeleton: Skeleton = COCO) -> None:
         """Load OpenCV.
 
         Raises:
@@ -65,7 +66,7 @@ class Render(Stage):
         from stream.draw import Canvas, colour_of  # not at the top: there `check_opencv` could not speak
 
         self._canvas, self._colour_of = Canvas, colour_of
-        self._settings = settings
+        self._settings, self._skeleton = settings, skeleton
         self._seen: dict[str, _Seen] = {}
 
     def process(self, message: Message) -> Iterator[Message]:
@@ -89,7 +90,7 @@ class Render(Stage):
         frame = tracks.frame
         if frame.epoch != seen.epoch:
             seen.epoch, seen.pts_ns, seen.trails = frame.epoch, None, {}
-        canvas = self._canvas(frame.picture)
+        canvas = self._canvas(frame.picture, self._skeleton)
         if self._settings.trail_s:
             self._remember(tracks, seen.trails)
             for number, steps in seen.trails.items():

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from configs.schema import SmoothSettings, TrackSettings
+from engines.ops.skeleton import COCO, Skeleton
 from stream.arrays import pack, unpack
 from stream.messages import Begin, End, Message, Poses, Tracks
 from stream.stage import Stage
@@ -28,8 +29,8 @@ class Track(Stage):
     everybody is shown at first sight.
     """
 
-    def __init__(self, track: TrackSettings, smooth: SmoothSettings) -> None:
-        self._track, self._smooth = track, smooth
+    def __init__(self, track: TrackSettings, smooth: SmoothSettings, skeleton: Skeleton = COCO) -> None:
+        self._track, self._smooth, self._skeleton = track, smooth, skeleton
         self._trackers: dict[str, Tracker] = {}
         self._clocks: dict[str, tuple[int, int, int]] = {}
         """Epoch, width and height of each source's newest frame."""
@@ -39,7 +40,7 @@ class Track(Stage):
             case Begin():
                 confirm_s = 0.0 if message.spec.kind == "images" else self._track.confirm_s
                 track = self._track.model_copy(update={"confirm_s": confirm_s})
-                self._trackers[message.spec.name] = Tracker(track, self._smooth)
+                self._trackers[message.spec.name] = Tracker(track, self._smooth, self._skeleton)
                 self._clocks[message.spec.name] = (0, message.width, message.height)
                 yield message
             case Poses():

@@ -104,10 +104,10 @@ class Made(nn.Module):
         seen = [rpn.conv(x).relu() for x in [*levels, levels[-1][:, :, ::2, ::2]]]
         return levels, [rpn.objectness_logits(x) for x in seen], [rpn.anchor_deltas(x) for x in seen]
 
-    def boxes(self, cut_outs: Tensor) -> tuple[Tensor, Tensor]:
+    def boxes(self, roi_features: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 2) logits, person first, and (N, 4) deltas."""
         head, predictor = self.roi_heads.box_head, self.roi_heads.box_predictor
-        x = head.fc2(head.fc1(cut_outs.flatten(1)).relu()).relu()
+        x = head.fc2(head.fc1(roi_features.flatten(1)).relu()).relu()
         return predictor.cls_score(x), predictor.bbox_pred(x)
 
     def keypoints(self, x: Tensor) -> Tensor:

@@ -1,7 +1,6 @@
 """Ask torch_tensorrt how it would cut up the network's parts, on a machine without TensorRT and without a GPU.
 
     python -m tests.tensorrt_plan 256x320 lite r50     # a line of JSON for each part
-    python -m tests.tensorrt_plan 256x320 lite:int8    # rounded: needs nvidia-modelopt
 
 Its partitioner is Python and needs TensorRT only for names, so names is all that the stand-in for `tensorrt` has. That
 is why this runs in a process of its own. It shows that each operator has a converter for these shapes, and how many
@@ -121,58 +120,29 @@ def plan(torch_tensorrt: Any, program: torch.export.ExportedProgram, given: Any)
 
 def main(height: int, width: int, models: list[str]) -> None:
     torch_tensorrt = imported()
+    from engines.model.architecture import ARCHITECTURES
     from engines.model.keypoint_rcnn import KeypointRCNN
-    from engines.weights import ARCHITECTURES
 
     for model in models:
-        name, _, bits = model.partition(":")
         with torch.device("meta"):
-            network = KeypointRCNN(ARCHITECTURES[name])
+            network = KeypointRCNN(ARCHITECTURES[model])
         network = network.to_empty(device="cpu").requires_grad_(False)
         for weights in network.parameters():
             weights.fill_(0.01)
-        show(torch_tensorrt, model, _rounded(network, (height, width)) if bits else _plain(network, (height, width)))
+        show(torch_tensorrt, model, network, (height, width))
 
 
-Graphs = dict[str, tuple[torch.export.ExportedProgram, tuple[int, ...]]]
+def show(torch_tensorrt: Any, model: str, network: Any, image_hw: tuple[int, int]) -> None:
+    from engines.backends.exported import exported_part
 
-
-def _plain(network: Any, image_hw: tuple[int, int]) -> Graphs:
-    from engines.backends.exported import exported_parts, row_shape
-
-    return {
-        part: (program, row_shape(network, part, image_hw))
-        for part, program in exported_parts(network, image_hw).items()
-    }
-
-
-def _rounded(network: Any, image_hw: tuple[int, int]) -> Graphs:
-    from engines.backends.exported import PARTS, ROWS, graph, row_shape
-    from engines.backends.qdq import in_8_bits
-
-    # torch_tensorrt folds constants, for which modelopt would need its CUDA code. What comes out is not looked at.
-    importlib.import_module("modelopt.torch.quantization.tensor_quant").fake_quant_impl = lambda inputs, **_: inputs + 0
-    graphs = {}
-    for name, part in PARTS.items():
-        row = row_shape(network, name, image_hw)
-        rounded = in_8_bits(part(network).eval(), [torch.ones(1, *row)])
-        graphs[name] = (graph(rounded, row, ROWS[name].max, torch.float16), row)
-    return graphs
-
-
-def show(torch_tensorrt: Any, model: str, graphs: Graphs) -> None:
-    from engines.backends.exported import ROWS
-
-    for part, (program, shape) in graphs.items():
-        rows = ROWS[part]
+    for name, part in network.parts().items():
+        program, rows, shape = exported_part(part, image_hw, torch.float16), part.rows, part.row_of(image_hw)
         given = torch_tensorrt.Input(
-            min_shape=(1, *shape), opt_shape=(rows.usual, *shape), max_shape=(rows.max, *shape), dtype=torch.float32
+            min_shape=(1, *shape), opt_shape=(rows.usual, *shape), max_shape=(rows.most, *shape), dtype=torch.float32
         )
         heavy = [node for node in program.graph.nodes if re.search("conv|linear", str(node.target))]
         dtypes = sorted({str(node.meta["val"].dtype) for node in heavy if node.op == "call_function"})
-        rounded = sum("quantize_op" in str(node.target) for node in program.graph.nodes)
-        found = plan(torch_tensorrt, program, given)
-        facts = {"model": model, "part": part, "dtypes": dtypes, "rounded": rounded, **found._asdict()}
+        facts = {"model": model, "part": name, "dtypes": dtypes, **plan(torch_tensorrt, program, given)._asdict()}
         print(json.dumps(facts), flush=True)
 
 

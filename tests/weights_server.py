@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from engines import zoo
+from engines.weights import zoo
 
 BODY = bytes(range(256)) * 20_000  # 5 MB: several pieces
 HALF = len(BODY) // 2

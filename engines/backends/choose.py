@@ -12,7 +12,7 @@ import hashlib
 import os
 import platform
 import tempfile
-from collections.abc import Callable
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
@@ -24,9 +24,8 @@ from configs.errors import EngineError
 from engines import cache_folder
 from engines.backends import eager, graphs, inductor, openvino, tensorrt
 from engines.backends.measure import line, measure, once_s
-from engines.backends.parts import Parts
 from engines.backends.task import Chosen, Task
-from engines.model.keypoint_rcnn import Features
+from engines.model.parts import Parts, Run
 
 _BACKENDS: Final = ("eager", "openvino", "inductor", "tensorrt")
 _CLEARLY = 0.8
@@ -39,6 +38,11 @@ def choose(backend: str, task: Task) -> Chosen:
     Raises:
         EngineError: the backend that was named cannot be built, or with "auto" none can.
     """
+    chosen = _chosen(backend, task)
+    return chosen._replace(notes=[*chosen.notes, *chosen.parts.notes])
+
+
+def _chosen(backend: str, task: Task) -> Chosen:
     if backend != "auto":
         if backend not in _BACKENDS:
             raise EngineError(f"backend {backend} is not in this version: use one of {', '.join(_BACKENDS)}")
@@ -83,7 +87,7 @@ def _eager(task: Task) -> Parts:
 
 
 def _refused(task: Task) -> tensorrt.Absent:
-    def absent(image_hw: tuple[int, int]) -> Callable[[Tensor], Features]:
+    def absent(name: str, image_hw: tuple[int, int]) -> Run:
         height, width = image_hw
         how = f": build it with {task.prebuild.command(image_hw)}," if task.prebuild else ": use"
         raise EngineError(f"backend tensorrt has no engine for pictures of {height}x{width}{how} or --backend auto")
@@ -92,15 +96,15 @@ def _refused(task: Task) -> tensorrt.Absent:
 
 
 def _served_meanwhile(task: Task) -> tensorrt.Absent:
-    other = functools.cache(lambda: _eager(task).features)
+    other = functools.cache(lambda: _eager(task).run)
 
-    def absent(image_hw: tuple[int, int]) -> Callable[[Tensor], Features]:
-        def features(images: Tensor) -> Features:
+    def absent(name: str, image_hw: tuple[int, int]) -> Run:
+        def run(images: Tensor) -> Sequence[Tensor]:
             if task.prebuild:
                 task.prebuild.want(image_hw)  # each time: it may have been busy with another size before
-            return other()(images)
+            return other()[name](images)
 
-        return features
+        return run
 
     return absent
 

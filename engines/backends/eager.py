@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
-from typing import Final, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 import torch
 from torch import Tensor
 
-from engines.backends.parts import Parts
-from engines.model.keypoint_rcnn import BoxHeadPart, FeaturesPart, KeypointHeadPart, KeypointRCNN
+from engines.model.keypoint_rcnn import KeypointRCNN
+from engines.model.parts import Parts, Run
 
-T = TypeVar("T")
 _ONE_AT_A_TIME: Final = threading.Lock()
 
 
 def build(network: KeypointRCNN, device: torch.device) -> Parts:
     """Move a network to a device and give its parts, in fp32 and nothing less: on a GPU without TF32."""
     network = channels_last(network.to(device))
-    features, box_head, keypoint_head = FeaturesPart(network), BoxHeadPart(network), KeypointHeadPart(network)
-    if device.type != "cuda":
-        return Parts(features, box_head, keypoint_head, device)
-    return Parts(_exact(features), _exact(box_head), _exact(keypoint_head), device)
+    parts: dict[str, Run] = {name: spec.module for name, spec in network.parts().items()}
+    if device.type == "cuda":
+        parts = {name: _exact(part) for name, part in parts.items()}
+    return Parts(parts, device)
 
 
 def channels_last(network: KeypointRCNN) -> KeypointRCNN:
@@ -53,8 +52,8 @@ def full_fp32() -> Iterator[None]:
             convolutions.fp32_precision, products.fp32_precision = before
 
 
-def _exact(part: Callable[[Tensor], T]) -> Callable[[Tensor], T]:
-    def run(x: Tensor) -> T:
+def _exact(part: Run) -> Run:
+    def run(x: Tensor) -> Sequence[Tensor]:
         if torch.compiler.is_compiling():  # backend inductor: a compiler reads switches, it cannot turn them
             return part(x)
         with full_fp32():

@@ -17,20 +17,9 @@ from torch import Tensor, nn
 from configs.errors import EngineError
 from engines.backends.buckets import Buckets, BySize, Program, powers_of_two
 from engines.backends.eager import channels_last
-from engines.backends.parts import Parts
-from engines.model.keypoint_rcnn import (
-    BOX_CELLS,
-    KEYPOINT_CELLS,
-    BoxHeadPart,
-    Features,
-    FeaturesPart,
-    KeypointHeadPart,
-    KeypointRCNN,
-)
+from engines.model.keypoint_rcnn import KeypointRCNN
+from engines.model.parts import FP16_MAX, Parts, PartSpec, Run
 
-_PICTURES: Final = powers_of_two(1, 16)
-_BOXES: Final = powers_of_two(128, 16384)  # up to 1000 proposals of 16 pictures
-_PEOPLE: Final = powers_of_two(1, 64)
 _SIZES_MAX = 8
 """Sizes of pictures whose graphs are kept; each holds the memory of all that it computes."""
 _ONE_AT_A_TIME: Final = threading.Lock()
@@ -54,7 +43,7 @@ Record = Callable[[nn.Module, Tensor, Place | None], Program]
 def build(network: KeypointRCNN, device: torch.device) -> Parts:
     """Give a network's parts; the network is left as it is.
 
-    The tensors of `features` are fp16 and hold until `features` is called again; the heads give fp32 copies.
+    Results of the part that takes pictures are fp16 and hold until it is called again; others are fp32 copies.
 
     Raises:
         EngineError: the device is no NVIDIA GPU that is there; later, in a call: the GPU has no memory for a graph.
@@ -71,32 +60,32 @@ def build(network: KeypointRCNN, device: torch.device) -> Parts:
 def parts_of(network: KeypointRCNN, device: torch.device, dtype: torch.dtype, record: Record) -> Parts:
     """Give parts that copy rows into buckets and run what `record` makes of them; on a CPU without a place."""
     network = channels_last(copy.deepcopy(network).to(device, dtype))
-    channels = network.rpn.head.cls_logits.in_channels
-    # A place for each part, for a graph may write, on its way, where another left its results. So those hold until
-    # the same part is called again, whatever the other parts do.
-    places = _places(device)
+    # One stream for all, and memory for each part: a graph may write, on its way, where another left its results. So
+    # those hold until the same part is called again, whatever the other parts do.
+    stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+    run = {
+        name: _run(part, Place(torch.cuda.graph_pool_handle(), stream) if stream else None, device, dtype, record)
+        for name, part in network.parts().items()
+    }
+    return Parts(run, device, FP16_MAX)
 
-    def buckets(part: nn.Module, place: Place | None, sizes: tuple[int, ...], *shape: int) -> Buckets:
-        # The box head takes cells plane by plane, so its rows are laid out so on their way in.
-        layout = torch.contiguous_format if isinstance(part, BoxHeadPart) else torch.channels_last
+
+def _run(part: PartSpec, place: Place | None, device: torch.device, dtype: torch.dtype, record: Record) -> Run:
+    layout = torch.contiguous_format if part.channels_last else torch.channels_last
+    # From an eighth of a picture's usual rows on: a smaller bucket would not be quicker.
+    sizes = powers_of_two(-(-part.rows.usual // 8), part.rows.most)
+
+    def buckets(image_hw: tuple[int, int]) -> Buckets:
         return Buckets(
-            lambda rows: record(part, rows, place), sizes, lambda count: _zeros((count, *shape), device, dtype, layout)
+            lambda rows: record(part.module, rows, place),
+            sizes,
+            lambda count: _zeros((count, *part.row_of(image_hw)), device, dtype, layout),
         )
 
-    features = FeaturesPart(network)
-    by_size = BySize(
-        lambda hw: buckets(features, places[0], _PICTURES, 3, *hw),
-        lambda images: _flat(features(images.to(device, dtype, memory_format=torch.channels_last))),
-        _SIZES_MAX,
-    )
-    box_head = buckets(BoxHeadPart(network), places[1], _BOXES, channels, BOX_CELLS, BOX_CELLS)
-    keypoint_head = buckets(KeypointHeadPart(network), places[2], _PEOPLE, channels, KEYPOINT_CELLS, KEYPOINT_CELLS)
-
-    def boxes(cut_outs: Tensor) -> tuple[Tensor, Tensor]:
-        logits, deltas = box_head(cut_outs)
-        return _own(logits), _own(deltas)
-
-    return Parts(lambda images: Features.of(by_size(images)), boxes, lambda rows: _own(keypoint_head(rows)[0]), device)
+    if part.takes_pictures:
+        return BySize(buckets, lambda rows: list(part.module(rows.to(device, dtype, memory_format=layout))), _SIZES_MAX)
+    rows_of_all = buckets((0, 0))  # the size of the pictures does not matter
+    return lambda rows: [found.to(torch.float32, copy=True) for found in rows_of_all(rows)]
 
 
 class Captured:
@@ -116,7 +105,7 @@ class Captured:
                 _warm_up(part, rows, place.stream)
                 # Thread-local: other threads may go on using the GPU meanwhile.
                 with torch.cuda.graph(self._graph, place.pool, place.stream, capture_error_mode="thread_local"):
-                    self._found = _flat(part(rows))
+                    self._found = list(part(rows))
         except RuntimeError as error:
             # To end a recording that failed fails too, and says less.
             reason = str(error.__context__ or error).strip().partition("\n")[0]
@@ -130,13 +119,6 @@ class Captured:
         return self._found
 
 
-def _places(device: torch.device) -> list[Place | None]:
-    if device.type != "cuda":
-        return [None] * 3
-    stream = torch.cuda.Stream(device)
-    return [Place(torch.cuda.graph_pool_handle(), stream) for _ in range(3)]
-
-
 def _warm_up(part: nn.Module, rows: Tensor, stream: torch.cuda.Stream) -> None:
     stream.wait_stream(torch.cuda.current_stream(rows.device))
     with torch.cuda.stream(stream):
@@ -148,13 +130,3 @@ def _warm_up(part: nn.Module, rows: Tensor, stream: torch.cuda.Stream) -> None:
 def _zeros(shape: tuple[int, ...], device: torch.device, dtype: torch.dtype, layout: torch.memory_format) -> Tensor:
     with torch.inference_mode(False):  # what is made in inference mode can be written to in inference mode only
         return torch.zeros(shape, device=device, dtype=dtype).to(memory_format=layout)
-
-
-def _own(found: Tensor) -> Tensor:
-    return found.to(torch.float32, copy=True)
-
-
-def _flat(found: Tensor | tuple[Tensor, ...] | Features) -> list[Tensor]:
-    if isinstance(found, Features):
-        return [*found.levels, *found.objectness, *found.deltas]
-    return [found] if isinstance(found, Tensor) else list(found)

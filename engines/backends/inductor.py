@@ -10,8 +10,8 @@ import torch
 
 from configs.errors import EngineError
 from engines.backends import eager
-from engines.backends.parts import Parts
 from engines.model.keypoint_rcnn import KeypointRCNN
+from engines.model.parts import FP16_MAX, FP32_MAX, Parts
 
 
 def build(network: KeypointRCNN, device: torch.device) -> Parts:
@@ -27,9 +27,5 @@ def build(network: KeypointRCNN, device: torch.device) -> Parts:
             "install one, name it in CXX, or use --backend eager"
         )
     parts = eager.build(network, device)
-    return Parts(
-        torch.compile(parts.features, dynamic=True),
-        torch.compile(parts.box_head, dynamic=True),
-        torch.compile(parts.keypoint_head, dynamic=True),
-        device,
-    )
+    compiled = {name: torch.compile(part, dynamic=True) for name, part in parts.run.items()}
+    return Parts(compiled, device, FP32_MAX if device.type == "cpu" else FP16_MAX)

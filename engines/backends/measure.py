@@ -11,15 +11,14 @@ from typing import Final
 import torch
 
 from configs.errors import EngineError
-from engines.backends.parts import Parts
 from engines.backends.task import Chosen, Task
-from engines.model.keypoint_rcnn import BOX_CELLS, KEYPOINT_CELLS
+from engines.model.parts import Parts
 
 _ROUNDS: Final = 5
 _SMALL_HW: Final = (320, 576)
 """What a CPU is given, so that it takes a second or two whatever the model."""
-_BOXES: Final = 100
-_PEOPLE: Final = 6
+_ROWS_MAX: Final = 100
+"""Rows of a part at most."""
 
 
 def measure(candidates: Sequence[Chosen], task: Task, notes: list[str]) -> list[float]:
@@ -47,17 +46,15 @@ def once_s(parts: Parts, task: Task) -> float:
     Raises:
         EngineError, RuntimeError: it cannot be run.
     """
-    channels = task.architecture.channels
     image_hw = _SMALL_HW if task.device.type == "cpu" else task.usual_hw
-    images = torch.zeros(1, 3, *image_hw, device=parts.device)
-    boxes = torch.zeros(_BOXES, channels, BOX_CELLS, BOX_CELLS, device=parts.device)
-    people = torch.zeros(_PEOPLE, channels, KEYPOINT_CELLS, KEYPOINT_CELLS, device=parts.device)
+    rows = {
+        name: torch.zeros(min(_ROWS_MAX, part.rows.usual), *part.row_of(image_hw), device=parts.device)
+        for name, part in task.network.parts().items()
+    }
     with parts.glue():
         start = time.perf_counter()
-        seen = parts.features(images)
-        logits, _ = parts.box_head(boxes)
-        maps = parts.keypoint_head(people)
-        (seen.objectness[0].sum() + logits.sum() + maps.sum()).item()  # waits for a GPU
+        results = [parts.run[name](some)[-1].sum() for name, some in rows.items()]
+        sum(results, torch.zeros((), device=parts.device)).item()  # waits for a GPU
         return time.perf_counter() - start
 
 

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from configs.errors import EngineError
-from engines.backends.openvino_models import PARTS, converted, core, given, prepared
-from engines.backends.parts import Parts, SideBySide
-from engines.model.keypoint_rcnn import Features, KeypointRCNN
+from engines.backends.openvino_models import converted, core, given, prepared, prepared_file
+from engines.model.keypoint_rcnn import KeypointRCNN
+from engines.model.parts import FP32_MAX, INT8_MAX, Parts, PartSpec, Run, SideBySide
 
 _SIDE_BY_SIDE_MAX = 4
 _SMALL = 16_000_000
@@ -84,22 +84,33 @@ def build(network: KeypointRCNN, device: torch.device, int8: Collection[str] = (
 
 
 def _parts(network: KeypointRCNN, device: torch.device, int8: Collection[str], streams: int) -> Parts:
-    features, box_head, keypoint_head = compile_parts(network, int8, streams)
+    compiled = compile_parts(network, int8, streams)
+    specs = network.parts()
+    unprepared = [name for name in int8 if prepared_file(network, name) is None]
+    note = (
+        f"mode fast computes {' and '.join(unprepared)} in fp32: python -m engines.quantize can prepare that for 8 bits"
+    )
     return Parts(
-        lambda images: Features.of([x.permute(0, 3, 1, 2) for x in features(given(images))]),
-        lambda cut_outs: _two(box_head(given(cut_outs))),
-        lambda cut_outs: keypoint_head(given(cut_outs))[0],
+        {name: _run(specs[name], part) for name, part in compiled.items()},
         device,
+        INT8_MAX if len(unprepared) < len(int8) else FP32_MAX,
+        (note,) if unprepared else (),
         # torch's threads spin for milliseconds after each of its calls, on the cores that OpenVINO's need next.
         # Measured on two cores: with two of torch's 61 ms a picture, with one 50.
         glue_threads=1,
     )
 
 
+def _run(spec: PartSpec, part: Compiled | PerShape) -> Run:
+    if spec.channels_last_results:
+        return lambda rows: [found.permute(0, 3, 1, 2) for found in part(given(rows))]
+    return lambda rows: part(given(rows))
+
+
 def compile_parts(
     network: KeypointRCNN, int8: Collection[str] = (), streams: int = 1
-) -> tuple[Compiled | PerShape, Compiled, Compiled]:
-    """Give features, box head and keypoint head.
+) -> dict[str, Compiled | PerShape]:
+    """Give the parts by name.
 
     Args:
         network: the network.
@@ -112,14 +123,12 @@ def compile_parts(
     core()  # that it is not there is said in other words than that it cannot run the network
     settings = _settings(streams)
     with _in_one_line():
-        features, *heads = [
-            (name in int8 and prepared(network, name)) or part
-            for name, part in zip(PARTS, converted(network), strict=True)
-        ]
-    box_head, keypoint_head = (_compile(settings, head) for head in heads)
-    if not _small(network):
-        return _compile(settings, features), box_head, keypoint_head
-    return PerShape(functools.partial(_compile, settings, features)), box_head, keypoint_head
+        models = {name: (name in int8 and prepared(network, name)) or part for name, part in converted(network).items()}
+    per_shape = {name for name, spec in network.parts().items() if spec.takes_pictures and _small(network)}
+    return {
+        name: PerShape(functools.partial(_compile, settings, model)) if name in per_shape else _compile(settings, model)
+        for name, model in models.items()
+    }
 
 
 def _settings(streams: int) -> dict[str, Any]:
@@ -152,8 +161,3 @@ def _in_one_line() -> Iterator[None]:
 
 def _small(network: KeypointRCNN) -> bool:
     return sum(weights.numel() for weights in network.parameters()) < _SMALL
-
-
-def _two(flat: list[Tensor]) -> tuple[Tensor, Tensor]:
-    logits, deltas = flat
-    return logits, deltas

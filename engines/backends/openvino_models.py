@@ -23,21 +23,15 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from configs.errors import EngineError
 from engines import cache_folder
-from engines.fingerprint import code_hash, weights_hash
-from engines.model.keypoint_rcnn import (
-    BOX_CELLS,
-    KEYPOINT_CELLS,
-    BoxHeadPart,
-    FeaturesPart,
-    KeypointHeadPart,
-    KeypointRCNN,
-)
-from engines.weights import ASSETS
+from engines.backends.fingerprint import code_hash, weights_hash
+from engines.model.keypoint_rcnn import KeypointRCNN, LinearReLU
+from engines.model.parts import PartSpec
+from engines.weights.zoo import ASSETS
 
-PARTS: Final = ("features", "box_head", "keypoint_head")
 _ONE_AT_A_TIME: Final = threading.Lock()
 
 
@@ -121,89 +115,89 @@ def prepared(network: KeypointRCNN, part: str) -> Any | None:
     return core().read_model(path) if path else None
 
 
-def converted(network: KeypointRCNN) -> list[Any]:
-    """Give the parts in OpenVINO's form, in the order of `PARTS`: out of the cache, else made and kept there.
+def converted(network: KeypointRCNN) -> dict[str, Any]:
+    """Give the parts in OpenVINO's form, by name: out of the cache, else made and kept there.
 
     Raises:
         EngineError: OpenVINO is not installed.
         RuntimeError: it cannot take the network.
     """
     openvino = library()
+    parts = network.parts()
     kept = cache_folder.folder() / "openvino" / _key(network)
     if kept.is_dir():
         try:
-            return [core().read_model(kept / f"{name}.xml") for name in PARTS]
+            return {name: core().read_model(kept / f"{name}.xml") for name in parts}
         except RuntimeError:
             shutil.rmtree(kept, ignore_errors=True)  # damaged: it is made again
-    made = _convert(openvino, network)
+    made = {name: _convert(openvino, part) for name, part in parts.items()}
     with contextlib.suppress(OSError, RuntimeError):  # not kept: that costs seconds at the next start, nothing else
         _keep(openvino, made, kept)
     return made
 
 
 class _ChannelsLast(nn.Module):
-    """A part that takes, and gives as features, channels last: so OpenVINO computes, and so cells are cut out."""
+    """A part that takes channels last, and where it says so gives them: so OpenVINO computes."""
 
-    def __init__(self, part: FeaturesPart | KeypointHeadPart) -> None:
+    def __init__(self, part: PartSpec) -> None:
         super().__init__()
-        self.part = part
+        self.takes_them = part.channels_last is not None
+        self.gives_them = part.channels_last_results
+        self.part = _unfused(part.channels_last() if part.channels_last else part.module)
 
-    def forward(self, x: Tensor) -> Any:
-        seen = self.part(x.permute(0, 3, 1, 2))
-        if isinstance(seen, Tensor):
-            return seen
-        return tuple(tuple(each.permute(0, 2, 3, 1) for each in some) for some in seen)
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        found = self.part(x if self.takes_them else x.permute(0, 3, 1, 2))
+        return tuple(each.permute(0, 2, 3, 1) for each in found) if self.gives_them else found
 
 
 class _NotFused(nn.Module):
     """A linear layer whose ReLU OpenVINO does not see as one.
 
-    What it fuses with a ReLU it multiplies with a routine that takes twice as long: lite's first layer, 80 places, took
-    1.9 ms, and takes 0.9; r50's, 1000 places, 201 and 170.
+    What it fuses with a ReLU it multiplies with a routine that takes twice as long: lite's first layer, 80 rows, took
+    1.9 ms, and takes 0.9; r50's, 1000 rows, 201 and 170.
     """
 
-    def __init__(self, layer: nn.Linear) -> None:
+    def __init__(self, layer: LinearReLU) -> None:
         super().__init__()
         self.layer = layer
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.maximum(self.layer(x), torch.zeros(1))
+        return torch.maximum(functional.linear(x, self.layer.weight, self.layer.bias), torch.zeros(1))
 
 
-def _box_head(network: KeypointRCNN) -> BoxHeadPart:
-    """Give a box head that takes channels last: its first layer is turned around, once, instead of all cut-outs."""
-    part = copy.deepcopy(BoxHeadPart(network))
-    first = part.head.fc6
-    turned = first.weight.detach().unflatten(1, (-1, BOX_CELLS, BOX_CELLS)).permute(0, 2, 3, 1).flatten(1)
-    first.weight = nn.Parameter(turned)
-    part.head.register_module("fc6", _NotFused(first))
+def _unfused(part: nn.Module) -> nn.Module:
+    """The part with `_NotFused` layers where they are quicker; the one that is given is left as it is."""
+    if not any(map(_is_wide, part.modules())):
+        return part
+    part = copy.deepcopy(part)
+    for module in list(part.modules()):
+        for name, layer in module.named_children():
+            if isinstance(layer, LinearReLU) and _is_wide(layer):
+                module.register_module(name, _NotFused(layer))
     return part
 
 
-def _convert(openvino: ModuleType, network: KeypointRCNN) -> list[Any]:
-    channels = network.rpn.head.cls_logits.in_channels
-    parts: tuple[tuple[nn.Module, tuple[int, ...]], ...] = (
-        (_ChannelsLast(FeaturesPart(network)), (-1, -1, 3)),
-        (_box_head(network), (BOX_CELLS, BOX_CELLS, channels)),
-        (_ChannelsLast(KeypointHeadPart(network)), (KEYPOINT_CELLS, KEYPOINT_CELLS, channels)),
-    )
-    converted = []
-    for part, shape in parts:
-        example = torch.zeros(2, *(64 if side == -1 else side for side in shape))
-        with warnings.catch_warnings(), torch.no_grad():
-            # torch.export, which torch would rather have used, takes twice as long to the same result.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            traced = torch.jit.trace(part.eval(), example, check_trace=False)
-            converted.append(openvino.convert_model(traced, input=openvino.PartialShape([-1, *shape])))
-    return converted
+def _is_wide(layer: nn.Module) -> bool:
+    return isinstance(layer, LinearReLU) and layer.in_features > layer.out_features
 
 
-def _keep(openvino: ModuleType, parts: list[Any], folder: Path) -> None:
+def _convert(openvino: ModuleType, part: PartSpec) -> Any:
+    channels, height, width = part.row
+    example = torch.zeros(2, height or 64, width or 64, channels)
+    shape = openvino.PartialShape([-1, height or -1, width or -1, channels])
+    with warnings.catch_warnings(), torch.no_grad():
+        # torch.export, which torch would rather have used, takes twice as long to the same result.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        traced = torch.jit.trace(_ChannelsLast(part).eval(), example, check_trace=False)
+        return openvino.convert_model(traced, input=shape)
+
+
+def _keep(openvino: ModuleType, parts: dict[str, Any], folder: Path) -> None:
     """All or nothing: processes that start together each write their own, and the first to be done stays."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=folder.parent))
     try:
-        for name, part in zip(PARTS, parts, strict=True):
+        for name, part in parts.items():
             openvino.save_model(part, scratch / f"{name}.xml", compress_to_fp16=False)
         scratch.rename(folder)
     finally:

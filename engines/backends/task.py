@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import torch
 
-from engines.backends.parts import Parts
 from engines.backends.prebuild import Prebuild
 from engines.model.architecture import Architecture
 from engines.model.keypoint_rcnn import KeypointRCNN
+from engines.model.parts import Parts
 from engines.preprocess import batch_hw, scaled_hw
 
 
@@ -47,4 +47,4 @@ class Chosen(NamedTuple):
     fp16: bool
     """Whether it computes in fp16."""
     notes: list[str]
-    """Lines to be shown: what `auto` chose and why, and what it could not use. Empty for a named backend."""
+    """Lines to be shown: what `auto` chose and why, and what it could not do."""

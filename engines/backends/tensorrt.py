@@ -6,26 +6,22 @@ made is loaded. See `prebuild` for who calls it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from configs.errors import EngineError
-from engines.backends.exported import ROWS, exported_parts
-from engines.backends.parts import Parts
-from engines.backends.tensorrt_engine import Maker, Run, engine_cache, key, load, require_tensorrt
-from engines.model.keypoint_rcnn import Features, KeypointRCNN
+from engines.backends.tensorrt_engine import Maker, engine_cache, key, load, require_tensorrt
+from engines.model.keypoint_rcnn import KeypointRCNN
+from engines.model.parts import FP16_MAX, Parts, PartSpec, Run
 
-__all__ = ["Absent", "build", "exported_parts", "obstacle", "parts_of", "usable"]
-
-Absent = Callable[[tuple[int, int]], Callable[[Tensor], Features]]
-"""From height and width of pictures whose engine has not been made to what gives their features instead."""
+Absent = Callable[[str, tuple[int, int]], Run]
+"""From a part's name and the height and width of pictures whose engine has not been made to what runs it instead."""
 Load = Callable[[str, tuple[int, int]], Run | None]
 """From a part's name and the pictures' height and width to the part, ready to run; None: its engine was not made."""
-_HEADS = ("box_head", "keypoint_head")
 _ANY_HW = (0, 0)
-"""A head is the same for pictures of every size."""
+"""A part that takes no pictures is the same for pictures of every size."""
 
 
 def build(network: KeypointRCNN, device: torch.device, dtype: torch.dtype, absent: Absent) -> Parts:
@@ -36,7 +32,7 @@ def build(network: KeypointRCNN, device: torch.device, dtype: torch.dtype, absen
     """
     require_tensorrt(device)
     maker = Maker(network, device, dtype, engine_cache())
-    return parts_of(lambda name, image_hw: load(maker, name, image_hw), device, absent)
+    return parts_of(network.parts(), lambda name, image_hw: load(maker, name, image_hw), device, absent)
 
 
 def usable(device: torch.device) -> bool:
@@ -59,49 +55,44 @@ def obstacle(network: KeypointRCNN, device: torch.device, dtype: torch.dtype) ->
         maker = Maker(network, device, dtype, engine_cache())
     except EngineError as error:
         return str(error)
-    if all(maker.cache.load(key(maker, name, _ANY_HW)) is not None for name in _HEADS):
+    heads = [name for name, part in network.parts().items() if not part.takes_pictures]
+    if all(maker.cache.load(key(maker, name, _ANY_HW)) is not None for name in heads):
         return ""
     return "; ".join(maker.cache.notes) or "they have not been built yet"
 
 
-def parts_of(load: Load, device: torch.device, absent: Absent) -> Parts:
+def parts_of(specs: Mapping[str, PartSpec], load: Load, device: torch.device, absent: Absent) -> Parts:
     """Give parts that run the engines that are loaded.
 
     Raises:
-        EngineError: a head has none.
+        EngineError: one that takes no pictures has none.
     """
-    box_head, keypoint_head = (_head(load, name) for name in _HEADS)
-    by_size: dict[tuple[int, int], Callable[[Tensor], Features]] = {}
-
-    def features(images: Tensor) -> Features:
-        size = (images.shape[2], images.shape[3])
-        if size not in by_size:
-            run = load("features", size)
-            by_size[size] = _features(run) if run else absent(size)
-        return by_size[size](images)
-
-    def boxes(cut_outs: Tensor) -> tuple[Tensor, Tensor]:
-        logits, deltas = in_groups(box_head, cut_outs, ROWS["box_head"].max)
-        return logits, deltas
-
-    return Parts(
-        features, boxes, lambda cut_outs: in_groups(keypoint_head, cut_outs, ROWS["keypoint_head"].max)[0], device
-    )
+    run = {name: (_by_size if spec.takes_pictures else _head)(name, spec, load, absent) for name, spec in specs.items()}
+    return Parts(run, device, FP16_MAX)
 
 
-def in_groups(run: Run, rows: Tensor, rows_max: int) -> list[Tensor]:
+def in_groups(run: Run, rows: Tensor, rows_max: int) -> Sequence[Tensor]:
     """Run all rows, at most so many in one call; the first dimension of each result is that of `rows`."""
     if len(rows) <= rows_max:
         return run(rows)
     return [torch.cat(pieces) for pieces in zip(*(run(group) for group in rows.split(rows_max)), strict=True)]
 
 
-def _head(load: Load, name: str) -> Run:
+def _head(name: str, spec: PartSpec, load: Load, _: Absent) -> Run:
     run = load(name, _ANY_HW)
     if run is None:
         raise EngineError(f"backend tensorrt has no engine of {name}: python -m engines.compile builds it")
+    return lambda rows: in_groups(run, rows, spec.rows.most)
+
+
+def _by_size(name: str, spec: PartSpec, load: Load, absent: Absent) -> Run:
+    by_size: dict[tuple[int, int], Run] = {}
+
+    def run(images: Tensor) -> Sequence[Tensor]:
+        size = (images.shape[2], images.shape[3])
+        if size not in by_size:
+            engine = load(name, size)
+            by_size[size] = (lambda rows: in_groups(engine, rows, spec.rows.most)) if engine else absent(name, size)
+        return by_size[size](images)
+
     return run
-
-
-def _features(run: Run) -> Callable[[Tensor], Features]:
-    return lambda images: Features.of(in_groups(run, images, ROWS["features"].max))

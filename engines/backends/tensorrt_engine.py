@@ -1,7 +1,7 @@
 """One part as a TensorRT engine: compiled, kept on disk, loaded and run.
 
 An engine computes in fp16 or fp32, with fp32 going in and coming out. It is for one GPU, one size of picture and any
-number of rows up to `exported.ROWS`.
+number of rows up to the most of its part.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -20,12 +20,11 @@ from torch import Tensor
 from configs.errors import EngineError
 from engines import cache_folder
 from engines.backends import exported
-from engines.backends.exported import ROWS, exported_part, row_shape
-from engines.cache import EngineCache, engine_key
-from engines.fingerprint import code_hash, weights_hash
+from engines.backends.engine_cache import EngineCache, engine_key
+from engines.backends.exported import exported_part
+from engines.backends.fingerprint import code_hash, weights_hash
 from engines.model.keypoint_rcnn import KeypointRCNN
-
-Run = Callable[[Tensor], list[Tensor]]
+from engines.model.parts import Run
 
 
 class Maker(NamedTuple):
@@ -95,9 +94,8 @@ def make(maker: Maker, name: str, image_hw: tuple[int, int]) -> None:
         EngineError: TensorRT is not there or cannot build it.
     """
     torch_tensorrt, _ = require_tensorrt(maker.device)
-    shape = row_shape(maker.network, name, image_hw)
     with _told(name), torch.cuda.device(maker.device):
-        maker.cache.load_or_build(key(maker, name, image_hw), lambda: _compile(torch_tensorrt, maker, name, shape))
+        maker.cache.load_or_build(key(maker, name, image_hw), lambda: _compile(torch_tensorrt, maker, name, image_hw))
 
 
 def key(maker: Maker, name: str, image_hw: tuple[int, int]) -> str:
@@ -105,10 +103,11 @@ def key(maker: Maker, name: str, image_hw: tuple[int, int]) -> str:
     torch_tensorrt, tensorrt = require_tensorrt(maker.device)
     gpu = torch.cuda.get_device_properties(maker.device)
     driver = Path("/proc/driver/nvidia/version")
+    part = maker.network.parts()[name]
     facts = {
         "part": name,
-        "row": str(row_shape(maker.network, name, image_hw)),
-        "rows": str(ROWS[name]),
+        "row": str(part.row_of(image_hw)),
+        "rows": str(part.rows),
         "dtype": str(maker.dtype),
         "weights": weights_hash(maker.network),
         "code": code_hash((Path(__file__), Path(exported.__file__))),
@@ -135,12 +134,12 @@ def _told(name: str) -> Iterator[None]:
         ) from error
 
 
-def _compile(torch_tensorrt: ModuleType, maker: Maker, name: str, shape: tuple[int, ...]) -> bytes:
-    network = copy.deepcopy(maker.network).to(maker.device)
-    program = exported_part(network, name, (shape[1], shape[2]), maker.dtype)
-    rows = ROWS[name]
+def _compile(torch_tensorrt: ModuleType, maker: Maker, name: str, image_hw: tuple[int, int]) -> bytes:
+    part = copy.deepcopy(maker.network).to(maker.device).parts()[name]
+    program = exported_part(part, image_hw, maker.dtype)
+    shape, rows = part.row_of(image_hw), part.rows
     given = torch_tensorrt.Input(
-        min_shape=(1, *shape), opt_shape=(rows.usual, *shape), max_shape=(rows.max, *shape), dtype=torch.float32
+        min_shape=(1, *shape), opt_shape=(rows.usual, *shape), max_shape=(rows.most, *shape), dtype=torch.float32
     )
     # This one gives the engine itself, or an error where a single operator has no converter. What the others give is a
     # module around the engine that is unpickled to be loaded, and that copies what goes in and out.

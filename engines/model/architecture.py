@@ -59,6 +59,8 @@ class Architecture:
     """Width of the box head's two layers."""
     keypoint_features: tuple[int, ...]
     """Width of each of the keypoint head's convolutions."""
+    keypoints: int
+    """Of a person: one heat map each."""
     people_max: int
     """At most so many people a picture."""
     roi_aligned: bool = False
@@ -68,11 +70,6 @@ class Architecture:
 
     False: their sides are rounded and so is their distance, to what fits into the picture, as in torchvision.
     """
-
-    @property
-    def roi_levels(self) -> int:
-        """How many feature levels people are cut out of."""
-        return len(self.anchor_px) - 1
 
 
 LITE: Final = Architecture(
@@ -89,6 +86,7 @@ LITE: Final = Architecture(
     proposals=100,
     box_features=256,
     keypoint_features=(128,) * 4,
+    keypoints=17,
     people_max=30,
 )
 """Small enough for two CPU cores."""
@@ -107,6 +105,7 @@ R50: Final = Architecture(
     proposals=1000,
     box_features=1024,
     keypoint_features=(512,) * 8,
+    keypoints=17,
     people_max=100,
 )
 """torchvision's keypointrcnn_resnet50_fpn."""
@@ -122,8 +121,8 @@ R50_D2: Final = replace(
 )
 """Detectron2's keypoint_rcnn_R_50_FPN: it has r50's shapes, and yet other semantics.
 
-The same as there: what becomes of the input's pixels (`engines.detectron2` turns BGR to RGB), the network, anchors,
-proposals, suppression, limits, and where a keypoint is in its heat map. Not the same, and not imitated:
+The same as there: what becomes of the input's pixels (`engines.weights.detectron2` turns BGR to RGB), the network,
+anchors, proposals, suppression, limits, and where a keypoint is in its heat map. Not the same, and not imitated:
 
 - A frame is scaled there by Pillow, which smooths what it shrinks and rounds to whole grey levels and sides; here
   between pixel centres, unrounded, and sides are cut to whole pixels, so a side can be one pixel shorter.

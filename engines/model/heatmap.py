@@ -1,6 +1,6 @@
 """Heat maps to keypoints: where each map is highest when stretched over its person, and how sure that is.
 
-Letters: N people, K = 17 keypoints, h = w = 56 cells.
+Letters: N people, K keypoints, h = w = 56 cells.
 """
 
 from __future__ import annotations

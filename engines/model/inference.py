@@ -2,7 +2,7 @@
 
 The glue asks the device but twice a batch: where the people are, and when all is done where their keypoints are;
 a third time for the rare keypoint that had to be looked for pixel by pixel.
-Letters: B pictures, P proposals and D people a picture at most, N people of all pictures, K = 17 keypoints.
+Letters: B pictures, P proposals and D people a picture at most, N people of all pictures, K keypoints.
 """
 
 from __future__ import annotations
@@ -12,15 +12,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from engines.backends.parts import Parts
 from engines.model.architecture import Architecture
+from engines.model.features import Features
 from engines.model.heatmap import Points, keypoints
-from engines.model.keypoint_rcnn import BOX_CELLS, KEYPOINT_CELLS, Features, K
+from engines.model.parts import Parts
 from engines.model.roi import Limits, detect
 from engines.model.roi_align import Pyramid, roi_align
 from engines.model.rpn import propose
 from engines.model.transfer import to_device, to_host
 
+BOX_CELLS = 7
+"""Side of the box head's RoI features."""
+KEYPOINT_CELLS = 14
+"""Side of the keypoint head's RoI features."""
 _ROUNDS = 16
 """Rounds of suppression on a GPU before it is asked whether they were enough; on clips at most 8 were needed."""
 _PEOPLE_AT_ONCE = 64
@@ -61,7 +65,7 @@ class Finder:
 
     def find(self, images: Tensor, sizes: Tensor) -> Found:
         """Give the people of pictures (B, 3, H, W), whose sizes (B, 2) without padding are height, width."""
-        seen = self.parts.features(images)
+        seen = Features.of(self.parts.run["features"](images))
         pyramid = Pyramid.of(seen.levels, self.architecture.level_first)
         rounds = self.rounds or (None if images.device.type == "cpu" else _ROUNDS)
         image, boxes, scores, settled = self._detect(seen, pyramid, images, sizes, rounds)
@@ -86,7 +90,8 @@ class Finder:
         proposals = propose(seen, (images.shape[2], images.shape[3]), sizes, self.architecture, rounds)
         image = torch.arange(len(images), device=images.device).repeat_interleave(proposals.alive.shape[1])
         cut_outs = self._cut(pyramid, proposals.boxes.flatten(0, 1), image, BOX_CELLS)
-        people = detect(self.parts.box_head(cut_outs), proposals, sizes, self.limits, rounds)
+        logits, deltas = self.parts.run["box_head"](cut_outs)
+        people = detect(logits, deltas, proposals, sizes, self.limits, rounds)
         batch, count = people.scores.shape
         flat = to_host(
             torch.cat((people.boxes.flatten(), people.scores.flatten(), people.settled.view(1).to(people.boxes)))
@@ -99,8 +104,8 @@ class Finder:
     def _keypoints(self, pyramid: Pyramid, image: Tensor, boxes: Tensor) -> Points:
         groups = [slice(start, start + _PEOPLE_AT_ONCE) for start in range(0, len(boxes), _PEOPLE_AT_ONCE)]
         if not groups:
-            none = torch.zeros(0, K)
-            return Points(none[..., None].expand(0, K, 2), none, none, torch.ones(0, dtype=torch.bool))
+            none = torch.zeros(0, self.architecture.keypoints)
+            return Points(none[..., None].expand(*none.shape, 2), none, none, torch.ones(0, dtype=torch.bool))
         # To ask a CPU costs nothing, so there the maps of but one group are held.
         at_once = 1 if pyramid.cells.device.type == "cpu" else len(groups)
         pieces = [
@@ -115,7 +120,8 @@ class Finder:
     def _maps(self, pyramid: Pyramid, image: Tensor, boxes: Tensor) -> Tensor:
         device = pyramid.cells.device
         cut_outs = self._cut(pyramid, to_device(boxes, device), to_device(image, device), KEYPOINT_CELLS)
-        return self.parts.keypoint_head(cut_outs).float()
+        (maps,) = self.parts.run["keypoint_head"](cut_outs)
+        return maps.float()
 
     def _cut(self, pyramid: Pyramid, boxes: Tensor, image: Tensor, bins: int) -> Tensor:
         return roi_align(pyramid, boxes, image, bins, self.architecture.roi_aligned)

@@ -1,43 +1,27 @@
 """Keypoint R-CNN: its weights under torchvision's names, and the three parts that a backend runs.
 
-Source: https://arxiv.org/abs/1703.06870. Letters: B pictures, N boxes, C channels, K = 17 keypoints.
+Source: https://arxiv.org/abs/1703.06870. Letters: B pictures, P proposals, N people, C channels, K keypoints.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+import copy
+from typing import Final
 
 from torch import Tensor, nn
 from torch.nn import functional
 
 from engines.model.architecture import Architecture
 from engines.model.backbone import Backbone, halved
+from engines.model.features import RATIOS
+from engines.model.inference import BOX_CELLS, KEYPOINT_CELLS, Finder
+from engines.model.parts import Parts, PartSpec, Rows
+from engines.model.roi import Limits
 
-K = 17
-BOX_CELLS = 7
-"""Side of what the box head sees of a box."""
-KEYPOINT_CELLS = 14
-"""Side of what the keypoint head sees of a person."""
-RATIOS = (0.5, 1.0, 2.0)
-"""Height to width of the anchors of a cell."""
-
-
-class Features(NamedTuple):
-    """What the network sees in B pictures, finest level first."""
-
-    levels: tuple[Tensor, ...]
-    """(B, C, h, w) each: those that boxes are cut out of."""
-    objectness: tuple[Tensor, ...]
-    """(B, 3, h, w) each: the logit that an anchor holds something; one level more than `levels`."""
-    deltas: tuple[Tensor, ...]
-    """(B, 12, h, w) each: how each anchor is to be moved, four numbers an anchor."""
-
-    @staticmethod
-    def of(flat: Sequence[Tensor]) -> Features:
-        """Nest what a backend gives as one list: L levels, L + 1 objectness, L + 1 deltas."""
-        levels = (len(flat) - 2) // 3
-        return Features(tuple(flat[:levels]), tuple(flat[levels : 2 * levels + 1]), tuple(flat[2 * levels + 1 :]))
+_PICTURES_MAX: Final = 16
+"""Pictures in one call."""
+_PEOPLE: Final = Rows(usual=8, most=64)
+"""A person's maps take 2 MB: those of all people of 16 pictures would take 3 GB."""
 
 
 class KeypointRCNN(nn.Module):
@@ -48,49 +32,93 @@ class KeypointRCNN(nn.Module):
         self.backbone = Backbone(architecture)
         self.rpn = _Proposals(architecture.channels)
         self.roi_heads = _Heads(architecture)
+        self.architecture = architecture
+
+    def parts(self) -> dict[str, PartSpec]:
+        """The parts that a backend compiles, by name; they share this network's weights."""
+        channels, proposals = self.architecture.channels, self.architecture.proposals
+        levels = range(len(self.architecture.anchor_px))
+        kinds = {"levels": levels[:-1], "objectness": levels, "deltas": levels}
+        box_head = BoxHeadPart(self)
+        return {
+            "features": PartSpec(
+                FeaturesPart(self),
+                (3, None, None),
+                Rows(usual=1, most=_PICTURES_MAX),
+                tuple(f"{kind} {at}" for kind, some in kinds.items() for at in some),
+                channels_last_results=True,
+            ),
+            "box_head": PartSpec(
+                box_head,
+                (channels, BOX_CELLS, BOX_CELLS),
+                Rows(usual=proposals, most=_PICTURES_MAX * proposals),
+                ("class logits", "box deltas"),
+                channels_last=box_head.channels_last,
+            ),
+            "keypoint_head": PartSpec(
+                KeypointHeadPart(self), (channels, KEYPOINT_CELLS, KEYPOINT_CELLS), _PEOPLE, ("heat maps",)
+            ),
+        }
+
+    @staticmethod
+    def finder(parts: Parts, architecture: Architecture, limits: Limits, exact_peaks: bool = True) -> Finder:
+        """What finds people with this network's parts, as a backend runs them; see `Finder`."""
+        return Finder(parts, architecture, limits, exact_peaks)
 
 
 class FeaturesPart(nn.Module):
-    """(B, 3, H, W) pictures to `Features`; H and W multiples of 32."""
+    """(B, 3, H, W) pictures to the tensors of `Features`, flat; H and W multiples of 32."""
 
     def __init__(self, model: KeypointRCNN) -> None:
         super().__init__()
         self.backbone = model.backbone
         self.head = model.rpn.head
 
-    def forward(self, images: Tensor) -> Features:
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         levels = self.backbone(images)
         seen = [functional.relu(self.head.conv(level)) for level in (*levels, halved(levels[-1]))]
-        return Features(
-            levels, tuple(self.head.cls_logits(x) for x in seen), tuple(self.head.bbox_pred(x) for x in seen)
-        )
+        return (*levels, *(self.head.cls_logits(x) for x in seen), *(self.head.bbox_pred(x) for x in seen))
 
 
 class BoxHeadPart(nn.Module):
-    """(N, C, 7, 7) cut-outs to (N, 2) class logits, background first, and (N, 8) box deltas."""
+    """(P, C, 7, 7) RoI features to (P, 2) class logits, background first, and (P, 8) box deltas."""
 
     def __init__(self, model: KeypointRCNN) -> None:
         super().__init__()
         self.head = model.roi_heads.box_head
         self.predictor = model.roi_heads.box_predictor
 
-    def forward(self, cut_outs: Tensor) -> tuple[Tensor, Tensor]:
-        x = functional.relu(self.head.fc6(cut_outs.flatten(1)))
-        x = functional.relu(self.head.fc7(x))
+    def forward(self, roi_features: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.head.fc7(self.head.fc6(roi_features.flatten(1)))
         return self.predictor.cls_score(x), self.predictor.bbox_pred(x)
+
+    def channels_last(self) -> BoxHeadPart:
+        """A copy for (P, 7, 7, C): its first layer is permuted, once, instead of all RoI features."""
+        part = copy.deepcopy(self)
+        first = part.head.fc6
+        permuted = first.weight.detach().unflatten(1, (-1, BOX_CELLS, BOX_CELLS)).permute(0, 2, 3, 1).flatten(1)
+        first.weight = nn.Parameter(permuted)
+        return part
 
 
 class KeypointHeadPart(nn.Module):
-    """(N, C, 14, 14) cut-outs to (N, 17, 56, 56) heat-map logits."""
+    """(N, C, 14, 14) RoI features to (N, K, 56, 56) heat-map logits."""
 
     def __init__(self, model: KeypointRCNN) -> None:
         super().__init__()
         self.head = model.roi_heads.keypoint_head
         self.predictor = model.roi_heads.keypoint_predictor
 
-    def forward(self, cut_outs: Tensor) -> Tensor:
-        maps = self.predictor.kps_score_lowres(self.head(cut_outs))
-        return functional.interpolate(maps, scale_factor=2.0, mode="bilinear", align_corners=False)
+    def forward(self, roi_features: Tensor) -> tuple[Tensor]:
+        maps = self.predictor.kps_score_lowres(self.head(roi_features))
+        return (functional.interpolate(maps, scale_factor=2.0, mode="bilinear", align_corners=False),)
+
+
+class LinearReLU(nn.Linear):
+    """A linear layer and the ReLU after it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.relu(super().forward(x))
 
 
 class _Proposals(nn.Module):
@@ -118,14 +146,14 @@ class _Heads(nn.Module):
             layers += [nn.Conv2d(at, features, 3, padding=1), nn.ReLU(inplace=True)]
             at = features
         self.keypoint_head = nn.Sequential(*layers)
-        self.keypoint_predictor = _KeypointPredictor(at)
+        self.keypoint_predictor = _KeypointPredictor(at, architecture.keypoints)
 
 
 class _BoxHead(nn.Module):
     def __init__(self, inputs: int, features: int) -> None:
         super().__init__()
-        self.fc6 = nn.Linear(inputs, features)
-        self.fc7 = nn.Linear(features, features)
+        self.fc6 = LinearReLU(inputs, features)
+        self.fc7 = LinearReLU(features, features)
 
 
 class _BoxPredictor(nn.Module):
@@ -136,6 +164,6 @@ class _BoxPredictor(nn.Module):
 
 
 class _KeypointPredictor(nn.Module):
-    def __init__(self, features: int) -> None:
+    def __init__(self, features: int, keypoints: int) -> None:
         super().__init__()
-        self.kps_score_lowres = nn.ConvTranspose2d(features, K, 4, stride=2, padding=1)
+        self.kps_score_lowres = nn.ConvTranspose2d(features, keypoints, 4, stride=2, padding=1)

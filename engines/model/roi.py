@@ -40,18 +40,18 @@ class Limits(NamedTuple):
 
 
 def detect(
-    judged: tuple[Tensor, Tensor], proposals: Proposals, sizes: Tensor, limits: Limits, rounds: int | None
+    logits: Tensor, deltas: Tensor, proposals: Proposals, sizes: Tensor, limits: Limits, rounds: int | None
 ) -> Detections:
     """Give the people of each picture.
 
     Args:
-        judged: the box head's (B * P, 2) class logits and (B * P, 8) deltas.
+        logits: the box head's (B * P, 2), background first.
+        deltas: the box head's (B * P, 8).
         proposals: what it judged.
         sizes: (B, 2) height and width of each picture without its padding.
         limits: which of them are wanted.
         rounds: see `suppress`.
     """
-    logits, deltas = judged
     scores = logits.float().softmax(-1)[:, 1].view_as(proposals.alive)
     boxes = decode(deltas.float()[:, 4:].view_as(proposals.boxes), proposals.boxes, _WEIGHTS)
     boxes = clip(boxes, sizes)

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from engines.model.architecture import Architecture
 from engines.model.box_coder import clip, decode, not_smaller
-from engines.model.keypoint_rcnn import RATIOS, Features
+from engines.model.features import RATIOS, Features
 from engines.model.suppress import suppress
 from engines.model.transfer import to_device
 

@@ -1,7 +1,7 @@
 """Heat maps stretched by bicubic interpolation, but only in the patches that are looked into.
 
 All stretched pixels that lie between the same cells form a patch; a patch depends on 4x4 cells.
-Letters: N people, K = 17 keypoints, h = w = 56 cells, M patches of any maps.
+Letters: N people, K keypoints, h = w = 56 cells, M patches of any maps.
 """
 
 from __future__ import annotations

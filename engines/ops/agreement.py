@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from engines.ops.boxes import iou
 from engines.ops.oks import oks
 from engines.ops.people import People
-from engines.ops.skeleton import SIGMAS
+from engines.ops.skeleton import COCO, Skeleton
 
 F = NDArray[np.floating[Any]]
 _IOU_MIN = 0.5
 
 
-def agreement(ref: People, people: People, kpt_thr: float = 0.0) -> F:
+def agreement(ref: People, people: People, kpt_thr: float = 0.0, skeleton: Skeleton = COCO) -> F:
     """Give how alike each reference person and the one found in the same place are.
 
     Best scored first, each reference person takes whoever is still free and overlaps it most, by an IoU of 0.5 at
@@ -26,6 +26,7 @@ def agreement(ref: People, people: People, kpt_thr: float = 0.0) -> F:
         ref: R people, best score first.
         people: N people in the same pixels.
         kpt_thr: only keypoints count that the reference is at least so sure of.
+        skeleton: of both.
 
     Returns:
         (R,) OKS in 0..1 over the area of the reference's box; NaN for a person whom nobody was found for, or of whom
@@ -35,7 +36,7 @@ def agreement(ref: People, people: People, kpt_thr: float = 0.0) -> F:
     if not len(ref) or not len(people):
         return alike
     counts = (ref.confidence >= kpt_thr).astype(np.float32)
-    poses = oks(ref.keypoints, people.keypoints, ref.areas_px2, SIGMAS, counts)
+    poses = oks(ref.keypoints, people.keypoints, ref.areas_px2, skeleton.sigmas, counts)
     overlaps = iou(ref.boxes, people.boxes)
     for person, mine in enumerate(overlaps):
         other = int(mine.argmax())

@@ -60,7 +60,7 @@ def sure_oks(ref: People, people: People, sigmas: F) -> F:
     Args:
         ref: R people; the areas of their boxes count.
         people: N people in the same pixels.
-        sigmas: (17,), unitless falloff of each keypoint.
+        sigmas: (K,), unitless falloff of each keypoint.
 
     Returns:
         (R, N) in 0..1; 0 where no keypoint is sure in both.
@@ -80,7 +80,7 @@ def oks_nms(people: People, sigmas: F, oks_max: float) -> NDArray[np.intp]:
 
     Args:
         people: of one frame.
-        sigmas: (17,), unitless falloff of each keypoint.
+        sigmas: (K,), unitless falloff of each keypoint.
         oks_max: 0..1.
 
     Returns:

@@ -7,13 +7,14 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.ops.skeleton import COCO
+
 F = NDArray[np.float32]
-K = 17
 
 
 @dataclass(frozen=True)
 class People:
-    """N people in pixels of the upright source frame, best score first; nothing in it is NaN.
+    """N people of K keypoints each, in pixels of the upright source frame, best score first; nothing in it is NaN.
 
     The centre of the top left pixel lies at (0.5, 0.5).
     """
@@ -23,11 +24,11 @@ class People:
     scores: F
     """(N,) in 0..1: how sure it is that this is a person."""
     keypoints: F
-    """(N, 17, 2): x, y."""
+    """(N, K, 2): x, y."""
     confidence: F
-    """(N, 17) in 0..1: how sure it is that the keypoint lies there."""
+    """(N, K) in 0..1: how sure it is that the keypoint lies there."""
     logits: F
-    """(N, 17): the heat map's raw value at the keypoint, unbounded."""
+    """(N, K): the heat map's raw value at the keypoint, unbounded."""
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -44,12 +45,12 @@ class People:
         return area
 
 
-def nobody() -> People:
-    """Give an empty frame's people."""
+def nobody(keypoints: int = COCO.size) -> People:
+    """The people of an empty frame; `keypoints` is K."""
     return People(
         boxes=np.zeros((0, 4), np.float32),
         scores=np.zeros(0, np.float32),
-        keypoints=np.zeros((0, K, 2), np.float32),
-        confidence=np.zeros((0, K), np.float32),
-        logits=np.zeros((0, K), np.float32),
+        keypoints=np.zeros((0, keypoints, 2), np.float32),
+        confidence=np.zeros((0, keypoints), np.float32),
+        logits=np.zeros((0, keypoints), np.float32),
     )

@@ -1,44 +1,65 @@
-"""The COCO-17 person: names, limbs, mirror pairs and OKS falloffs. The only copy."""
+"""The keypoints of a person, as indices and arrays."""
 
 from __future__ import annotations
 
-from typing import Final
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-NAMES: Final = (
-    "nose",
-    "left_eye",
-    "right_eye",
-    "left_ear",
-    "right_ear",
-    "left_shoulder",
-    "right_shoulder",
-    "left_elbow",
-    "right_elbow",
-    "left_wrist",
-    "right_wrist",
-    "left_hip",
-    "right_hip",
-    "left_knee",
-    "right_knee",
-    "left_ankle",
-    "right_ankle",
-)
-"""Keypoint names in COCO order; left and right are the person's own."""
+from configs.skeleton import SkeletonSettings
 
-LIMBS: Final = (
-    (15, 13), (13, 11), (16, 14), (14, 12), (11, 12), (5, 11), (6, 12), (5, 6), (5, 7), (6, 8),
-    (7, 9), (8, 10), (1, 2), (0, 1), (0, 2), (1, 3), (2, 4), (3, 5), (4, 6),
-)  # fmt: skip
-"""Pairs of keypoints that a line joins, COCO's skeleton counted from 0."""
+F = NDArray[np.floating[Any]]
 
-MIRROR: Final = (0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15)
-"""Where each keypoint goes when the picture is flipped left to right."""
 
-SIGMAS: Final = np.array(
-    [0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107, 0.087, 0.087,
-     0.089, 0.089]
-)  # fmt: skip
-"""(17,) OKS falloff per keypoint, unitless. Source: https://cocodataset.org/#keypoints-eval"""
-SIGMAS.setflags(write=False)
+@dataclass(frozen=True)
+class Skeleton:
+    """K keypoints, in the order of the network's heat maps; left and right are the person's own."""
+
+    settings: SkeletonSettings
+
+    @property
+    def size(self) -> int:
+        """K, the number of keypoints."""
+        return len(self.settings.names)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """K names, each different."""
+        return self.settings.names
+
+    @cached_property
+    def limbs(self) -> tuple[tuple[int, int], ...]:
+        """Index pairs of the keypoints that a line joins."""
+        return tuple((self.index(one), self.index(other)) for one, other in self.settings.limbs)
+
+    @cached_property
+    def mirror(self) -> tuple[int, ...]:
+        """K indices: the keypoint that takes each one's place when a picture is mirrored."""
+        places = list(range(self.size))
+        for left, right in self.settings.mirror:
+            places[self.index(left)], places[self.index(right)] = self.index(right), self.index(left)
+        return tuple(places)
+
+    @cached_property
+    def sigmas(self) -> F:
+        """(K,) OKS falloff of each keypoint, unitless; read-only."""
+        sigmas = np.array(self.settings.sigmas)
+        sigmas.setflags(write=False)
+        return sigmas
+
+    def index(self, name: str) -> int:
+        """Index of a keypoint.
+
+        Raises:
+            ValueError: there is no keypoint of that name.
+        """
+        if name not in self.names:
+            raise ValueError(f"no keypoint {name}: there are {', '.join(self.names)}")
+        return self.names.index(name)
+
+
+COCO: Final = Skeleton(SkeletonSettings())
+"""COCO's 17 keypoints."""

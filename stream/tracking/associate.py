@@ -15,25 +15,29 @@ from configs.schema import TrackSettings
 from engines.ops.boxes import iou
 from engines.ops.oks import sure_oks
 from engines.ops.people import People
-from engines.ops.skeleton import SIGMAS
 
 F = NDArray[np.floating[Any]]
 Ints = NDArray[np.intp]
 
 MOTION_SPREAD = 2.0
-"""How much wider than COCO's the falloff is: its own is how differently two annotators place a point, here a
+"""How much wider than the skeleton's own the falloff is: that is how differently two annotators place a point, here a
 limb has moved since and a network has placed both."""
 
 
-def similarity(expected: People, found: People) -> F:
-    """Tell how well everybody found fits everybody expected: the mean of box IoU and OKS.
+def similarity(expected: People, found: People, sigmas: F) -> F:
+    """Mean of box IoU and OKS of everybody expected with everybody found.
 
     IoU holds where keypoints are poor; OKS tells people apart whose boxes overlap.
+
+    Args:
+        expected: R people.
+        found: N people in the same pixels.
+        sigmas: (K,), the skeleton's own OKS falloff of each keypoint.
 
     Returns:
         (R, N) in 0..1.
     """
-    alike: F = (iou(expected.boxes, found.boxes) + sure_oks(expected, found, MOTION_SPREAD * SIGMAS)) / 2
+    alike: F = (iou(expected.boxes, found.boxes) + sure_oks(expected, found, MOTION_SPREAD * sigmas)) / 2
     return alike
 
 

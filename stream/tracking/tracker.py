@@ -12,7 +12,8 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from configs.schema import SmoothSettings, TrackSettings
-from engines.ops.people import F, K, People, nobody
+from engines.ops.people import F, People, nobody
+from engines.ops.skeleton import COCO, Skeleton
 from stream.tracking.associate import associate, similarity
 from stream.tracking.kalman import BoxKalman
 from stream.tracking.smooth import Smoother, SmootherState
@@ -29,7 +30,7 @@ class Followed:
     ids: Ints
     """(N,) from 1, rising, never used again by the same tracker."""
     smooth: F
-    """(N, 17, 2) steadied keypoints, pixels."""
+    """(N, K, 2) steadied keypoints, pixels."""
 
 
 class TrackerState(Struct, frozen=True):
@@ -56,16 +57,16 @@ class Tracker:
     ago, before it was ever shown longer than `confirm_s` ago.
     """
 
-    def __init__(self, track: TrackSettings, smooth: SmoothSettings) -> None:
-        self._settings = track
+    def __init__(self, track: TrackSettings, smooth: SmoothSettings, skeleton: Skeleton = COCO) -> None:
+        self._settings, self._skeleton = track, skeleton
         self._next_id = 1
         self._pts_ns: int | None = None
         self._now_ns = 0
         """Time that passed so far; unlike that of the frames, this clock never breaks."""
         # One row a person followed, in all that comes.
         self._motions: list[BoxKalman] = []
-        self._smoother = Smoother(K, smooth)
-        self._people = nobody()
+        self._smoother = Smoother(skeleton.size, smooth)
+        self._people = nobody(skeleton.size)
         """As seen last."""
         self._ids: Ints = np.zeros(0, np.int64)
         """0: not yet shown."""
@@ -147,7 +148,7 @@ class Tracker:
 
     def _continue(self, people: People) -> NDArray[np.intp]:
         """Let each track take its pose; give the indices of those taken."""
-        alike = similarity(self._expected(), people)
+        alike = similarity(self._expected(), people, self._skeleton.sigmas)
         rows, columns = associate(alike, people.scores, self._ids > 0, self._settings)
         self._seen[:] = False
         self._see(rows, people.take(columns))
@@ -156,7 +157,7 @@ class Tracker:
     def _expected(self) -> People:
         """Give everybody as seen last, moved to where they should be now."""
         if not self._motions:
-            return nobody()
+            return nobody(self._skeleton.size)
         boxes = np.array([motion.box for motion in self._motions], np.float32)
         velocity = np.array([motion.velocity_px_s for motion in self._motions])
         moved = velocity * ((self._now_ns - self._seen_ns) / 1e9)[:, None]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engines import zoo
+from engines.weights import zoo
 from stream.demo import make_scene
 
 ROOT = Path(__file__).parents[2]

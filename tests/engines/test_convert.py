@@ -20,11 +20,12 @@ from detectron2_made import Made, made, pixels, published
 from torch import Tensor
 
 from configs.errors import EngineError
-from engines import state_dict, weights, zoo
-from engines.convert import convert, main
-from engines.detectron2 import converted, read
+from engines.convert import main
 from engines.model.architecture import R50_D2, Architecture, ResNet
-from engines.weights import load_model
+from engines.weights import load, state_dict, zoo
+from engines.weights.conversion import convert
+from engines.weights.detectron2 import converted, read
+from engines.weights.load import load_model
 
 ROOT = Path(__file__).parents[2]
 MEAN = (103.530, 116.280, 123.675)
@@ -95,10 +96,10 @@ def test_published_weights_are_converted_once_and_then_need_neither_their_file_n
     entry = replace(zoo.D2_R50_3X, hash_kind="sha256", digest=sha256(checkpoint))
     by_hand = folder / entry.file
     by_hand.symlink_to(checkpoint)
-    ready = weights._published(entry, None)
+    ready = load._published(entry, None)
     made_at = ready.stat().st_mtime_ns
     by_hand.unlink()
-    assert weights._published(entry, None) == ready
+    assert load._published(entry, None) == ready
     assert ready.stat().st_mtime_ns == made_at
     assert load_model("r50-d2").roi_heads.box_predictor.cls_score.bias.tolist() == [-1.0, 3.0]
 
@@ -122,7 +123,7 @@ def test_who_waits_for_another_s_conversion_takes_what_that_one_made(
     lock = folder / f"{ready.name}.lock"
     with lock.open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        waiting = threading.Thread(target=weights._published, args=(entry, None))
+        waiting = threading.Thread(target=load._published, args=(entry, None))
         waiting.start()
         while waiting.is_alive() and opened(lock) < 2:
             pass

@@ -14,13 +14,13 @@ import torch
 from safetensors.numpy import save_file
 
 from engines.backends import eager
-from engines.backends.parts import Parts
 from engines.model.architecture import R50
 from engines.model.inference import Finder, Found
+from engines.model.parts import Parts
 from engines.model.roi import Limits
 from engines.model.roi_align import level_of
 from engines.preprocess import Batch, to_input
-from engines.weights import load_model
+from engines.weights.load import load_model
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 sys.path.insert(0, str(GOLDEN))
@@ -90,4 +90,4 @@ def test_the_grown_cases_cover_sides_below_a_pixel_and_every_level(golden: dict[
         torch.from_numpy(golden[f"{case.name}/0/boxes"]) * (case.short_px / min(case.sizes[0])) for case in GROWN
     )
     assert (small[:, 2:] - small[:, :2]).min() < 0.5
-    assert set(level_of(large, R50.level_first, R50.roi_levels).tolist()) == {0, 1, 2, 3}
+    assert set(level_of(large, R50.level_first, len(R50.anchor_px) - 1).tolist()) == {0, 1, 2, 3}

@@ -19,13 +19,14 @@ from torch import Tensor
 
 from configs.errors import EngineError
 from configs.schema import EngineSettings
+from configs.skeleton import SkeletonSettings
 from engines.backends import eager
 from engines.model.architecture import R50
 from engines.model.inference import Finder
 from engines.model.keypoint_rcnn import KeypointRCNN
 from engines.model.roi import Limits
 from engines.ops.people import People
-from engines.ops.skeleton import NAMES
+from engines.ops.skeleton import COCO, Skeleton
 from engines.pose_engine import PoseEngine, load
 from engines.preprocess import to_input
 
@@ -69,10 +70,10 @@ def test_the_face_of_a_portrait_is_found_where_it_is(engine: PoseEngine, portrai
     assert people.scores[1] < 0.5
     truth = {"nose": (268, 232), "left_eye": (312, 190), "right_eye": (218, 190), "left_shoulder": (460, 410)}
     for name, xy in truth.items():
-        at = NAMES.index(name)
+        at = COCO.index(name)
         assert np.hypot(*(people.keypoints[0, at] - xy)) < 25, name
         assert people.confidence[0, at] > 0.5, name
-    assert people.confidence[0, NAMES.index("left_ankle")] < 0.3  # outside the picture
+    assert people.confidence[0, COCO.index("left_ankle")] < 0.3  # outside the picture
 
 
 @pytest.mark.parametrize(("clip", "index", "count"), [("treadmill_cam03.mp4", 20, 2), ("one_by_one.mp4", 300, 1)])
@@ -138,7 +139,8 @@ def test_a_person_is_dropped_and_counted_among_frames_side_by_side_too(
     engine = load("lite", backend="openvino", threads=2)
     assert engine._crew is not None
     sound = engine._crew._make()
-    broken = replace(sound, keypoint_head=lambda x: sound.keypoint_head(x) * torch.nan)
+    run = {**sound.run, "keypoint_head": lambda x: [maps * torch.nan for maps in sound.run["keypoint_head"](x)]}
+    broken = replace(sound, run=run)
     monkeypatch.setattr(engine._crew, "_make", lambda: broken)
     assert [len(people) for people in engine([portrait, portrait])] == [0, 0]
     assert engine.unsound == 2 * len(engine([portrait])[0])
@@ -190,13 +192,13 @@ def test_a_person_without_finite_heat_maps_is_dropped_and_counted(portrait: NDAr
     two = np.concatenate((portrait, portrait), axis=1)
     parts = engine._finder.parts
 
-    def second_is_broken(cut_outs: Tensor) -> Tensor:
-        maps = parts.keypoint_head(cut_outs)
+    def second_is_broken(roi_features: Tensor) -> tuple[Tensor]:
+        (maps,) = parts.run["keypoint_head"](roi_features)
         maps[1, 4, 20, 20] = torch.inf
-        return maps
+        return (maps,)
 
     (whole,) = engine([two])
-    engine._finder = replace(engine._finder, parts=replace(parts, keypoint_head=second_is_broken))
+    engine._finder = replace(engine._finder, parts=replace(parts, run={**parts.run, "keypoint_head": second_is_broken}))
     (people,) = engine([two])
     assert engine.unsound == 1
     assert_alike(people, whole.take(np.arange(len(whole)) != 1))
@@ -276,3 +278,10 @@ def test_a_large_network_runs_from_end_to_end() -> None:
     assert found.image.tolist() == [0] * 5 + [1] * 5
     torch.testing.assert_close(found.keypoints[:5], found.keypoints[5:], rtol=0, atol=1e-2)
     assert (found.boxes[:, 2:] <= batch.sizes[0].flip(0)).all()
+
+
+def test_a_skeleton_of_other_keypoints_than_the_network_s_is_refused() -> None:
+    hand = Skeleton(SkeletonSettings(names=("wrist", "tip"), limbs=(), mirror=(), sigmas=(0.1, 0.1)))
+    said = "^model lite finds 17 keypoints and skeleton.names has 2: name those of the model$"
+    with pytest.raises(EngineError, match=said):
+        PoseEngine(EngineSettings(model="lite", device="cpu"), hand)

@@ -25,7 +25,7 @@ from engines import quantize
 from engines.backends import openvino_models
 from engines.ops.agreement import agreement
 from engines.pose_engine import PoseEngine, load
-from engines.weights import load_model
+from engines.weights.load import load_model
 
 ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")

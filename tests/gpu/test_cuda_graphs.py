@@ -7,11 +7,10 @@ import torch
 from torch import Tensor
 
 from engines.backends import eager, graphs
-from engines.backends.parts import Parts
+from engines.backends.verify import report
 from engines.model.architecture import LITE
-from engines.model.keypoint_rcnn import Features
-from engines.verify import FP16_MAX, limit_of, report
-from engines.weights import load_model
+from engines.model.parts import FP16_MAX, Parts
+from engines.weights.load import load_model
 
 pytestmark = [
     pytest.mark.gpu,
@@ -38,12 +37,12 @@ def test_pictures_give_what_the_reference_gives_also_with_others_in_between(
     parts: Parts, reference: Parts, batch: int, hw: tuple[int, int]
 ) -> None:
     images = torch.randn(batch, 3, *hw, device=DEVICE)
-    parts.features(images)  # a size is recorded when it comes for the second time
-    first = [level.clone() for level in flat(parts.features(images))]
-    for mine, other in zip(first, flat(reference.features(images)), strict=True):
+    parts.run["features"](images)  # a size is recorded when it comes for the second time
+    first = [level.clone() for level in parts.run["features"](images)]
+    for mine, other in zip(first, reference.run["features"](images), strict=True):
         assert_close(mine, other)
-    parts.features(torch.full((17, 3, *hw), 100.0, device=DEVICE))
-    for mine, other in zip(flat(parts.features(images)), first, strict=True):
+    parts.run["features"](torch.full((17, 3, *hw), 100.0, device=DEVICE))
+    for mine, other in zip(parts.run["features"](images), first, strict=True):
         assert torch.equal(mine, other)
 
 
@@ -53,14 +52,16 @@ def test_heads_give_what_the_reference_gives_also_with_others_in_between(
     parts: Parts, reference: Parts, rows: int
 ) -> None:
     boxes, people = (torch.randn(rows, C, cells, cells, device=DEVICE) for cells in (7, 14))
-    found = (*parts.box_head(boxes), parts.keypoint_head(people))
+    found = (*parts.run["box_head"](boxes), *parts.run["keypoint_head"](people))
     before = [each.clone() for each in found]
-    for mine, other in zip(found, (*reference.box_head(boxes), reference.keypoint_head(people)), strict=True):
+    for mine, other in zip(
+        found, (*reference.run["box_head"](boxes), *reference.run["keypoint_head"](people)), strict=True
+    ):
         assert mine.dtype == torch.float32
         assert_close(mine, other)
-    parts.box_head(-boxes)
-    parts.keypoint_head(-people)
-    again = (*parts.box_head(boxes), parts.keypoint_head(people))
+    parts.run["box_head"](-boxes)
+    parts.run["keypoint_head"](-people)
+    again = (*parts.run["box_head"](boxes), *parts.run["keypoint_head"](people))
     for mine, kept, other in zip(again, found, before, strict=True):
         assert torch.equal(mine, other)
         assert torch.equal(kept, other)
@@ -69,13 +70,13 @@ def test_heads_give_what_the_reference_gives_also_with_others_in_between(
 @torch.inference_mode()
 def test_what_pictures_gave_holds_while_the_heads_are_recorded_and_run() -> None:
     parts = graphs.build(load_model("lite"), DEVICE)
-    parts.features(torch.zeros(1, 3, 96, 160, device=DEVICE))
+    parts.run["features"](torch.zeros(1, 3, 96, 160, device=DEVICE))
     for batch in (4, 1, 2):  # each later one is recorded over what lay between in the earlier ones
-        seen = flat(parts.features(torch.randn(batch, 3, 96, 160, device=DEVICE)))
+        seen = parts.run["features"](torch.randn(batch, 3, 96, 160, device=DEVICE))
         before = [level.clone() for level in seen]
         for rows in (100 * batch, 1):
-            parts.box_head(torch.randn(rows, C, 7, 7, device=DEVICE))
-            parts.keypoint_head(torch.randn(min(rows, 64), C, 14, 14, device=DEVICE))
+            parts.run["box_head"](torch.randn(rows, C, 7, 7, device=DEVICE))
+            parts.run["keypoint_head"](torch.randn(min(rows, 64), C, 14, 14, device=DEVICE))
         for mine, other in zip(seen, before, strict=True):
             assert torch.equal(mine, other)
 
@@ -86,30 +87,26 @@ def test_a_size_that_had_to_go_is_recorded_again(reference: Parts) -> None:
     sizes = [(64, 32 * columns) for columns in range(2, 12)]
     for hw in [*sizes, *sizes]:
         images = torch.randn(1, 3, *hw, device=DEVICE)
-        parts.features(images)
-        for mine, other in zip(flat(parts.features(images)), flat(reference.features(images)), strict=True):
+        parts.run["features"](images)
+        for mine, other in zip(parts.run["features"](images), reference.run["features"](images), strict=True):
             assert_close(mine, other)
 
 
 @torch.inference_mode()
 def test_the_reference_computes_without_tf32(reference: Parts) -> None:
     images = torch.randn(1, 3, 320, 576)
-    on_cpu = eager.build(load_model("lite"), torch.device("cpu")).features(images)
-    for mine, other in zip(flat(reference.features(images.to(DEVICE))), flat(on_cpu), strict=True):
+    on_cpu = eager.build(load_model("lite"), torch.device("cpu")).run["features"](images)
+    for mine, other in zip(reference.run["features"](images.to(DEVICE)), on_cpu, strict=True):
         assert (mine.cpu() - other).abs().max() < 1e-4 * other.abs().max()
 
 
 def test_the_whole_agrees_with_the_reference(
     parts: Parts, reference: Parts, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    parity = report(parts, reference, LITE, DEVICE, limit_of("graphs", DEVICE))
+    parity = report(parts, reference, load_model("lite"), LITE)
     with capsys.disabled():
         print("", *parity.lines(), sep="\n")
     assert parity.ok
-
-
-def flat(seen: Features) -> list[Tensor]:
-    return [level for kind in seen for level in kind]
 
 
 def assert_close(mine: Tensor, other: Tensor) -> None:

@@ -15,13 +15,13 @@ from matplotlib.image import imread
 from safetensors.numpy import save_file
 
 from engines.backends import eager, graphs
-from engines.backends.parts import Parts
 from engines.model.architecture import LITE, R50
 from engines.model.inference import Finder, Found
 from engines.model.keypoint_rcnn import KeypointRCNN
+from engines.model.parts import Parts
 from engines.model.roi import Limits
 from engines.preprocess import to_input
-from engines.weights import load_model
+from engines.weights.load import load_model
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 sys.path.insert(0, str(GOLDEN))
@@ -112,13 +112,13 @@ def test_a_person_whose_maps_are_not_finite_is_dropped(
     find(parts, frames)
     whole = find(parts, frames)
 
-    def first_is_broken(cut_outs: torch.Tensor) -> torch.Tensor:
-        maps = parts.keypoint_head(cut_outs)
+    def first_is_broken(roi_features: torch.Tensor) -> tuple[torch.Tensor]:
+        (maps,) = parts.run["keypoint_head"](roi_features)
         maps[0, 3].fill_(torch.nan)
-        return maps
+        return (maps,)
 
     waiting_is_an_error()
-    found = find(replace(parts, keypoint_head=first_is_broken), frames)
+    found = find(replace(parts, run={**parts.run, "keypoint_head": first_is_broken}), frames)
     assert found.unsound == 1
     assert torch.equal(found.boxes, whole.boxes[1:])
     assert torch.equal(found.keypoints, whole.keypoints[1:])

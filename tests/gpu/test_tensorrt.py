@@ -11,9 +11,9 @@ import torch
 
 from engines import compile as compile_engines
 from engines.backends import eager, tensorrt
+from engines.backends.verify import report
 from engines.model.architecture import LITE
-from engines.verify import limit_of, report
-from engines.weights import load_model
+from engines.weights.load import load_model
 
 pytestmark = [
     pytest.mark.gpu,
@@ -40,16 +40,15 @@ def test_engines_give_what_the_reference_gives(
     for batch in (1, 3, 16, 17):
         images = torch.randn(batch, 3, *HW, device=DEVICE)
         with torch.inference_mode():
-            for got, wanted in zip(parts.features(images), reference.features(images), strict=True):
-                for mine, other in zip(got, wanted, strict=True):
-                    assert_close(mine, other)
+            for mine, other in zip(parts.run["features"](images), reference.run["features"](images), strict=True):
+                assert_close(mine, other)
     for rows in (1, 65, 1600):
         boxes, people = (torch.randn(rows, LITE.channels, cells, cells, device=DEVICE) for cells in (7, 14))
         with torch.inference_mode():
-            for mine, other in zip(parts.box_head(boxes), reference.box_head(boxes), strict=True):
+            for mine, other in zip(parts.run["box_head"](boxes), reference.run["box_head"](boxes), strict=True):
                 assert_close(mine, other)
-            assert_close(parts.keypoint_head(people), reference.keypoint_head(people))
-    parity = report(parts, reference, LITE, DEVICE, limit_of("tensorrt", DEVICE))
+            assert_close(parts.run["keypoint_head"](people)[0], reference.run["keypoint_head"](people)[0])
+    parity = report(parts, reference, load_model("lite"), LITE)
     with capsys.disabled():
         print("", *parity.lines(), sep="\n")
     assert parity.ok
@@ -64,13 +63,13 @@ def test_what_the_compiler_built_is_what_the_backend_loads_and_is_built_once(
     built = {path.name: path.stat().st_ino for path in folder.glob("*.engine")}
     assert len(built) == 3
     parts = tensorrt.build(load_model("lite"), DEVICE, torch.float16, nobody)
-    parts.features(torch.zeros(1, 3, 64, 96, device=DEVICE))
+    parts.run["features"](torch.zeros(1, 3, 64, 96, device=DEVICE))
     assert compile_engines.main(["--imgsz", "64x96"]) == 0
     assert {path.name: path.stat().st_ino for path in folder.glob("*.engine")} == built
 
 
-def nobody(image_hw: tuple[int, int]) -> Any:
-    raise AssertionError(f"asked for {image_hw}")
+def nobody(name: str, image_hw: tuple[int, int]) -> Any:
+    raise AssertionError(f"asked for {name} of {image_hw}")
 
 
 def assert_close(mine: torch.Tensor, other: torch.Tensor) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from engines.ops.oks import oks_nms
-from engines.ops.skeleton import SIGMAS
+from engines.ops.skeleton import COCO
 from engines.pose_engine import PoseEngine, load
 from stream.demo import FPS, HEIGHT, WIDTH, demo_source, make_scene
 
@@ -45,7 +45,7 @@ def test_the_demo_lasts_five_seconds_and_moves(demo: Path) -> None:
 def test_the_bundled_weights_find_all_three_and_nobody_else(demo: Path, engine: PoseEngine) -> None:
     frames = pictures(demo)[::30]
     for people in engine(np.stack(frames)):
-        sure = people.take(oks_nms(people, SIGMAS, 0.65))
+        sure = people.take(oks_nms(people, COCO.sigmas, 0.65))
         sure = sure.take(sure.scores > 0.5)
         middles = np.sort(sure.boxes[:, [0, 2]].mean(1))
         assert middles == pytest.approx([WIDTH / 6, WIDTH / 2, WIDTH * 5 / 6], abs=100)
@@ -57,7 +57,7 @@ def test_a_scene_has_as_many_people_as_asked(people: int, tmp_path: Path, engine
     make_scene(tmp_path / "scene.mp4", people, seconds=2 / FPS)
     first, _ = pictures(tmp_path / "scene.mp4")
     (found,) = engine(first[None])
-    found = found.take(oks_nms(found, SIGMAS, 0.65))
+    found = found.take(oks_nms(found, COCO.sigmas, 0.65))
     assert (found.scores > 0.5).sum() == people
 
 

@@ -47,7 +47,14 @@ def test_there_is_a_line_for_every_frame_and_each_fits_the_schema(tmp_path: Path
 
 @pytest.mark.parametrize(
     ("part", "wrong"),
-    [("keypoints", [[1.0, 2.0, 0.5]] * 16), ("raw_keypoints", [[1.0]] * 17), ("score", 1.5), ("id", 0), ("box", None)],
+    [
+        ("keypoints", []),
+        ("keypoints", [[1.0, 2.0, 1.5]] * 17),
+        ("raw_keypoints", [[1.0]] * 17),
+        ("score", 1.5),
+        ("id", 0),
+        ("box", None),
+    ],
 )
 def test_the_schema_refuses_what_is_no_record(part: str, wrong: object) -> None:
     row = json.loads(msgspec.json.encode(record_of(tracks(1, 1))))

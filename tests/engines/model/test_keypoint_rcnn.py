@@ -1,15 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor, nn
-from torch.export import Dim, export
 
 from engines.model.architecture import LITE, R50, Architecture, ResNet
-from engines.model.keypoint_rcnn import BoxHeadPart, FeaturesPart, KeypointHeadPart, KeypointRCNN
+from engines.model.features import Features
+from engines.model.keypoint_rcnn import FeaturesPart, KeypointRCNN
 
 SMALL_R50 = replace(R50, body=ResNet((1, 1, 1, 1)), channels=16, box_features=8, keypoint_features=(8, 8))
 ARCHITECTURES = pytest.mark.parametrize("architecture", [LITE, SMALL_R50], ids=["lite", "r50"])
@@ -20,36 +18,10 @@ def network(architecture: Architecture) -> KeypointRCNN:
     return KeypointRCNN(architecture).eval().requires_grad_(False)
 
 
-def flat(outputs: Tensor | tuple[Tensor | tuple[Tensor, ...], ...]) -> list[Tensor]:
-    return [outputs] if isinstance(outputs, Tensor) else [tensor for part in outputs for tensor in flat(part)]
-
-
-@ARCHITECTURES
-@pytest.mark.parametrize(
-    ("part", "shape"),
-    [
-        (FeaturesPart, lambda a: (3, 64, 96)),
-        (BoxHeadPart, lambda a: (a.channels, 7, 7)),
-        (KeypointHeadPart, lambda a: (a.channels, 14, 14)),
-    ],
-    ids=["features", "box head", "keypoint head"],
-)
-def test_each_part_can_be_exported_for_any_batch(
-    architecture: Architecture, part: type[nn.Module], shape: Callable[[Architecture], tuple[int, ...]]
-) -> None:
-    module = part(network(architecture))
-    example = torch.randn(3, *shape(architecture))
-    exported = export(module, (example,), dynamic_shapes=({0: Dim("batch", min=1, max=512)},)).module()
-    for batch in (1, 2, 5):
-        x = torch.randn(batch, *shape(architecture))
-        for one, other in zip(flat(exported(x)), flat(module(x)), strict=True):
-            torch.testing.assert_close(one, other)
-
-
 @ARCHITECTURES
 def test_levels_have_the_strides_and_shapes_that_the_glue_counts_on(architecture: Architecture) -> None:
-    seen = FeaturesPart(network(architecture))(torch.randn(2, 3, 96, 64))
-    strides = [2 ** (architecture.level_first + at) for at in range(architecture.roi_levels)]
+    seen = Features.of(FeaturesPart(network(architecture))(torch.randn(2, 3, 96, 64)))
+    strides = [2 ** (architecture.level_first + at) for at in range(len(architecture.anchor_px) - 1)]
     assert [x.shape for x in seen.levels] == [(2, architecture.channels, 96 // s, 64 // s) for s in strides]
     assert [x.shape[2:] for x in seen.objectness] == [*(x.shape[2:] for x in seen.levels), (2, 1)]
     assert [x.shape[1] for x in seen.deltas] == [12] * len(architecture.anchor_px)

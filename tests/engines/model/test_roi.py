@@ -27,7 +27,7 @@ def judged(scores: Tensor, deltas: Tensor | None = None) -> tuple[Tensor, Tensor
 def only(boxes: list[list[float]], scores: list[float], limits: Limits = EVERYBODY) -> list[list[float]]:
     """The people of one picture of 1000 x 1000 pixels, whose proposals are not moved."""
     proposals = proposed(torch.tensor([boxes]))
-    found = detect(judged(torch.tensor(scores)), proposals, torch.tensor([[1000.0, 1000.0]]), limits, rounds=None)
+    found = detect(*judged(torch.tensor(scores)), proposals, torch.tensor([[1000.0, 1000.0]]), limits, rounds=None)
     assert found.settled
     return found.boxes[0][found.scores[0] >= 0].tolist()
 
@@ -67,7 +67,7 @@ def test_people_are_those_that_are_found_one_by_one(seed: int, limits: Limits) -
     proposals = proposed(torch.cat((corners, corners + 2 + torch.rand(2, 80, 2) * 60), -1))
     proposals = proposals._replace(alive=torch.rand(2, 80) > 0.1)
     logits, deltas = torch.randn(160, 2).mul(2).round(), torch.randn(160, 8) * 2  # many scores are tied
-    people = detect((logits, deltas), proposals, torch.tensor(SIZES).float(), limits, rounds=None)
+    people = detect(logits, deltas, proposals, torch.tensor(SIZES).float(), limits, rounds=None)
     assert people.settled
     for index in range(2):
         slow = slow_people(logits, deltas, proposals, index, limits)
@@ -96,7 +96,7 @@ def test_what_is_no_number_is_nobody_and_leaves_the_others_as_they_are() -> None
     deltas = torch.zeros(3, 4)
     deltas[1, 2] = torch.nan
     scores = torch.tensor([torch.nan, 0.9, 0.8])
-    found = detect(judged(scores, deltas), proposed(boxes), torch.tensor([[99.0, 99.0]]), EVERYBODY, rounds=None)
+    found = detect(*judged(scores, deltas), proposed(boxes), torch.tensor([[99.0, 99.0]]), EVERYBODY, rounds=None)
     assert (found.scores[0] >= 0).tolist() == [True, False, False]
     assert found.boxes[0, 0].tolist() == boxes[0, 2].tolist()
 
@@ -118,5 +118,5 @@ def test_too_few_rounds_are_admitted_whether_here_or_for_proposals(
     x = torch.arange(9) * step_px  # at 3 px each box overlaps its neighbours, and whether it stays depends on them
     boxes = torch.stack((x, torch.zeros(9), x + 10, torch.full((9,), 10.0)), 1)[None]
     proposals, scores = proposed(boxes, proposals_settled), torch.linspace(0.9, 0.1, 9)
-    found = detect(judged(scores), proposals, torch.full((1, 2), 999.0), EVERYBODY, rounds)
+    found = detect(*judged(scores), proposals, torch.full((1, 2), 999.0), EVERYBODY, rounds)
     assert bool(found.settled) == enough

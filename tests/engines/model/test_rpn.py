@@ -9,7 +9,7 @@ from torch import Tensor
 
 from engines.model.architecture import LITE
 from engines.model.box_coder import decode
-from engines.model.keypoint_rcnn import Features
+from engines.model.features import Features
 from engines.model.rpn import base_anchors, propose
 from engines.model.suppress import suppress
 

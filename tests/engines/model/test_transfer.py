@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from engines.model.architecture import LITE, R50, Architecture
+from engines.model.features import Features
 from engines.model.heatmap import _seen
-from engines.model.keypoint_rcnn import Features, K
 from engines.model.roi import Limits, detect
 from engines.model.roi_align import Pyramid, roi_align
 from engines.model.rpn import propose
@@ -26,7 +26,7 @@ BATCH, IMAGE_HW = 2, (96, 160)
 def said(architecture: Architecture, dtype: torch.dtype) -> Features:
     sides = [
         (IMAGE_HW[0] >> level, IMAGE_HW[1] >> level)
-        for level in range(architecture.level_first, architecture.level_first + architecture.roi_levels)
+        for level in range(architecture.level_first, architecture.level_first + len(architecture.anchor_px) - 1)
     ]
     levels, objectness, deltas = (
         tuple(torch.zeros(BATCH, channels, *hw, device=META, dtype=dtype) for hw in some)
@@ -50,14 +50,14 @@ def test_people_are_found_without_asking_the_device(architecture: Architecture, 
     cut = roi_align(Pyramid.of(seen.levels, architecture.level_first), boxes, image, 7)
     assert (cut.shape, cut.dtype) == ((len(boxes), architecture.channels, 7, 7), dtype)
     judged = (torch.zeros(len(boxes), 2, device=META), torch.zeros(len(boxes), 8, device=META))
-    people = detect(judged, proposals, sizes, Limits(0.05, 10), rounds=32)
+    people = detect(*judged, proposals, sizes, Limits(0.05, 10), rounds=32)
     assert (people.boxes.shape, people.boxes.device) == ((BATCH, 10, 4), META)
 
 
 def test_keypoints_are_looked_for_without_asking_the_device() -> None:
     boxes = torch.tensor([[0.0, 0.0, 700.0, 900.0], [3.0, 4.0, 3.5, 30.0], [10.0, 10.0, 60.0, 200.0]])
-    found = _seen(torch.zeros(3, K, 56, 56, device=META), boxes)
-    assert (found.shape, found.device) == ((3, K, 5), META)
+    found = _seen(torch.zeros(3, 17, 56, 56, device=META), boxes)
+    assert (found.shape, found.device) == ((3, 17, 5), META)
 
 
 @pytest.mark.parametrize(

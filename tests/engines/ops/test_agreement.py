@@ -7,7 +7,7 @@ import pytest
 
 from engines.ops.agreement import agreement
 from engines.ops.people import People, nobody
-from engines.ops.skeleton import SIGMAS
+from engines.ops.skeleton import COCO
 
 
 def crowd(count: int, seed: int = 0) -> People:
@@ -41,7 +41,7 @@ def test_one_found_stands_for_one_reference_only() -> None:
 def test_a_shift_costs_what_oks_says() -> None:
     one = crowd(1)
     moved = replace(one, keypoints=one.keypoints + np.float32(3.0))
-    expected = np.exp(-18.0 / (2 * (2 * SIGMAS) ** 2 * 100 * 200)).mean()
+    expected = np.exp(-18.0 / (2 * (2 * COCO.sigmas) ** 2 * 100 * 200)).mean()
     assert agreement(one, moved)[0] == pytest.approx(expected, rel=1e-4)
 
 

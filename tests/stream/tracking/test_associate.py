@@ -7,6 +7,7 @@ import pytest
 
 from configs.schema import TrackSettings
 from engines.ops.people import People
+from engines.ops.skeleton import COCO
 from stream.tracking.associate import associate, pair, similarity
 
 SETTINGS = TrackSettings(score_high=0.5, score_low=0.2, match_min=0.3)
@@ -76,14 +77,14 @@ def test_scores_at_the_bounds_count_and_those_below_do_not(score: float, pairs: 
 
 
 def test_the_same_person_in_the_same_place_is_wholly_alike() -> None:
-    assert similarity(person(0, 15, 0.8), person(0, 15, 0.8)) == pytest.approx(1)
+    assert similarity(person(0, 15, 0.8), person(0, 15, 0.8), COCO.sigmas) == pytest.approx(1)
 
 
 def test_keypoints_tell_people_apart_whose_boxes_are_the_same() -> None:
     one, other = person(0, 19, 0.8), person(0, -19, 0.8)
-    assert similarity(one, one) > similarity(one, other) + 0.2
+    assert similarity(one, one, COCO.sigmas) > similarity(one, other, COCO.sigmas) + 0.2
 
 
 def test_boxes_hold_where_no_keypoint_is_sure() -> None:
     expected, found = person(0, 15, 0.0), person(4, -15, 0.0)
-    assert similarity(expected, found) > SETTINGS.match_min
+    assert similarity(expected, found, COCO.sigmas) > SETTINGS.match_min
