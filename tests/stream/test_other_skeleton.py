@@ -60,7 +60,7 @@ def test_limbs_of_the_skeleton_are_drawn_and_no_others() -> None:
     people = hands(0)
     settings = RenderSettings(labels=False, hud=False)
     ((frame,),) = [Render(settings, HAND).process(Tracks(FRAME, people, np.array([1]), people.keypoints))]
-    drawn = frame.pixels.array.any(-1)
+    drawn = frame.frame.picture.any(-1)
     assert drawn[40, 35]  # from the wrist to the left tip
     assert not drawn[40, 45]  # from the wrist to the right one
 
