@@ -39,6 +39,8 @@ class SourceSummary(Struct, frozen=True):
     """False where the run ended before the source did."""
     problem: str
     """Why it could not be read, or not to its end; empty if all went well."""
+    notes: tuple[str, ...] = ()
+    """What else the user should know, a line each, such as which pictures could not be read."""
 
     @property
     def unusable(self) -> bool:
@@ -134,7 +136,7 @@ def _summary(
 def _source(spec: SourceSpec, before: Mapping[str, tuple[int, int]], ended: Ended | None) -> SourceSummary:
     return SourceSummary(
         source=spec.name,
-        uri=spec.uri,
+        uri=spec.label,
         folder=spec.folder,
         outputs=[name for name, file in _outputs(spec).items() if before.get(name) != file],
         frames=ended.frames_done if ended else 0,
@@ -142,6 +144,7 @@ def _source(spec: SourceSpec, before: Mapping[str, tuple[int, int]], ended: Ende
         dropped={},
         complete=bool(ended and not ended.end.stopped and not ended.end.problem),
         problem=ended.end.problem if ended else "",
+        notes=ended.end.notes if ended else (),
     )
 
 

@@ -127,13 +127,41 @@ def png_header(width: int, height: int) -> bytes:
 
 def rotate(path: Path, degrees: int) -> None:
     """Turn an MP4's picture by writing the matrix that phones write."""
+    a, b = {90: (0, 1), 180: (-1, 0), 270: (0, -1)}[degrees]
+    set_matrix(path, a, b, -b, a)
+
+
+def set_matrix(path: Path, a: int, b: int, c: int, d: int) -> None:
+    """Write an MP4's display matrix: a stored (x, y) is shown at (a x + c y, b x + d y)."""
     data = bytearray(path.read_bytes())
     at = data.index(b"tkhd") + 4 + 4 + 20 + 16  # version and flags, times and ids, reserved and layer and volume
     one = 1 << 16
-    a, b = {90: (0, one), 180: (-one, 0), 270: (0, -one)}[degrees]
-    for place, value in enumerate((a, b, 0, -b, a, 0, 0, 0, 1 << 30)):
-        data[at + 4 * place : at + 4 * place + 4] = value.to_bytes(4, "big", signed=True)
+    struct.pack_into(">9i", data, at, a * one, b * one, 0, c * one, d * one, 0, 0, 0, 1 << 30)
     path.write_bytes(data)
+
+
+def exif(orientation: int) -> bytes:
+    """An EXIF block that says nothing but how the picture is turned."""
+    return b"MM\0*" + struct.pack(">IHHHIHHI", 8, 1, 0x112, 3, 1, orientation, 0, 0)
+
+
+def write_jpeg(path: Path, picture: np.ndarray, orientation: int | None = None) -> Path:
+    """Write a JPEG, turned by EXIF if asked."""
+    av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24").save(str(path), quality="2")
+    if orientation:
+        data, body = path.read_bytes(), b"Exif\0\0" + exif(orientation)
+        path.write_bytes(data[:2] + b"\xff\xe1" + struct.pack(">H", 2 + len(body)) + body + data[2:])
+    return path
+
+
+def write_png(path: Path, picture: np.ndarray, orientation: int | None = None) -> Path:
+    """Write a PNG, turned by EXIF if asked."""
+    av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24").save(str(path))
+    if orientation:
+        data, body = path.read_bytes(), b"eXIf" + exif(orientation)
+        chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+        path.write_bytes(data[:33] + chunk + data[33:])  # after the header
+    return path
 
 
 def pictures_of(path: Path) -> list[tuple[float, np.ndarray]]:
