@@ -45,9 +45,11 @@ def write_video(
     codec: str = "libx264",
     audio: str | None = None,
     audio_rate: int = 48_000,
+    audio_longer_s: float = 0.0,
+    tracks: int = 1,
     **options: str,
 ) -> Path:
-    """Write pictures of one size at these times, 25 a second by default, with a swelling tone if asked."""
+    """Write pictures of one size at these times, 25 a second by default, with tracks of a swelling tone if asked."""
     times = [at / 25 for at in range(len(pictures))] if times_s is None else list(times_s)
     height, width, _ = pictures[0].shape
     with av.open(path, "w") as out:
@@ -56,14 +58,14 @@ def write_video(
         stream.pix_fmt = "bgr0" if codec == "ffv1" else "yuv420p"
         time_base = Fraction(1, 25 if codec == "mpeg4" else 90_000)  # as fine as the codec allows
         stream.time_base = stream.codec_context.time_base = time_base
-        sound = out.add_stream(audio, rate=audio_rate, layout="mono") if audio else None
+        sounds = [out.add_stream(audio, rate=audio_rate, layout="mono") for _ in range(tracks)] if audio else []
         for picture, at_s in zip(pictures, times, strict=True):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24")
             frame.pts, frame.time_base = round(at_s / time_base), time_base
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
-        if sound:
-            _tone(out, sound, len(pictures) / 25)
+        for sound in sounds:
+            _tone(out, sound, len(pictures) / 25 + audio_longer_s)
     return path
 
 

@@ -70,7 +70,7 @@ class Sound:
         """Packets of all tracks, in the file's order; a damaged file ends them."""
         try:
             for packet in self._source.demux(tuple(track.stream for track in self._tracks.values())):
-                yield from self._tracks[packet.stream_index].moved(packet)
+                yield from self._tracks[packet.stream.index].moved(packet)
         except av.FFmpegError:
             return
 

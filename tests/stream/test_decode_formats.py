@@ -52,7 +52,9 @@ def write(path: Path, codec: str, form: str, count: int = 30, **options: str) ->
         if codec in ("libx264", "mpeg1video", "mpeg2video", "mpeg4"):
             stream.codec_context.max_b_frames = 2
         if codec == "libx265":
-            stream.options = {"x265-params": "log-level=none"}
+            stream.options = {"x265-params": "log-level=none", "preset": "ultrafast"}
+        if codec.startswith("libvpx"):
+            stream.options = {"deadline": "realtime", "cpu-used": "8"}
         for number in range(count):
             frame = av.VideoFrame.from_ndarray(noisy(number), "rgb24").reformat(format=stream.pix_fmt)
             frame.pts, frame.time_base = number, Fraction(1, 25)
@@ -62,20 +64,15 @@ def write(path: Path, codec: str, form: str, count: int = 30, **options: str) ->
 
 
 @pytest.mark.parametrize("ending", sorted(VIDEO_ENDINGS))
-def test_every_ending_of_a_video_is_read_at_even_steps(tmp_path: Path, ending: str) -> None:
-    _, frames, end = read(write(tmp_path / f"v{ending}", *VIDEOS[ending]))
+def test_every_ending_of_a_video_is_read_at_even_steps_from_anywhere(tmp_path: Path, ending: str) -> None:
+    path = write(tmp_path / f"v{ending}", *VIDEOS[ending])
+    _, frames, end = read(path)
     assert numbers(frames) == list(range(30))
     assert np.diff([frame.pts_ns for frame in frames]) == pytest.approx(np.full(29, 40e6), abs=1.1e6)
     assert {flag for frame in frames for flag in frame.flags} <= {"timing_assumed"}
     assert (end.damaged, end.problem) == (0, "")
-
-
-@pytest.mark.parametrize("ending", sorted(VIDEO_ENDINGS))
-@pytest.mark.parametrize("start_s", [0.2, 0.5, 1.0])
-def test_every_ending_of_a_video_can_be_begun_anywhere(tmp_path: Path, ending: str, start_s: float) -> None:
-    _, frames, end = read(write(tmp_path / f"v{ending}", *VIDEOS[ending]), start_s=start_s)
-    assert numbers(frames) == list(range(math.ceil(start_s * 25), 30))
-    assert end.problem == ""
+    for start_s in (0.2, 0.5, 1.0):
+        assert numbers(read(path, start_s=start_s)[1]) == list(range(math.ceil(start_s * 25), 30))
 
 
 @pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
