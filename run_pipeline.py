@@ -219,6 +219,8 @@ def _tell(summary: Summary, given: dict[str, Any]) -> None:
             print(f"posestream: {source.problem}", file=sys.stderr)
         elif source.damaged:
             print(f"posestream: {source.uri}: {source.damaged} of its parts are damaged", file=sys.stderr)
+        for note in source.notes:
+            print(f"posestream: {note}", file=sys.stderr)
     if given["as_json"]:
         import msgspec
 

@@ -47,6 +47,8 @@ class SourceSummary(Struct, frozen=True):
     """False where the run ended before the source did."""
     problem: str
     """Why it could not be read, or not to its end; empty if all went well."""
+    notes: tuple[str, ...] = ()
+    """What else the user should know, a line each, such as which pictures could not be read."""
 
     @property
     def unusable(self) -> bool:
@@ -192,7 +194,7 @@ class _Reporter:
         seconds = self._progress.seconds(spec.name)
         return SourceSummary(
             source=spec.name,
-            uri=spec.uri,
+            uri=spec.label,
             folder=spec.folder,
             outputs=[name for name, file in _outputs(spec).items() if before.get(name) != file],
             frames=counts.frames,
@@ -204,6 +206,7 @@ class _Reporter:
             stages=ended.end.stages if ended else {},
             complete=bool(ended and not ended.end.stopped and not ended.end.problem),
             problem=ended.end.problem if ended else "",
+            notes=ended.end.notes if ended else (),
         )
 
     def _run(self) -> Run:

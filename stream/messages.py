@@ -215,7 +215,7 @@ class End(Struct, frozen=True, tag="end"):
     frames: int
     """Frames that were given."""
     damaged: int = 0
-    """Packets or frames that could not be read, or only in part; a packet and its frame count once."""
+    """Packets or frames that could not be read, or only in part; a packet that is marked and its frame are one."""
     stopped: bool = False
     """True if the run was interrupted before the source's end."""
     problem: str = ""

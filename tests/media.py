@@ -45,9 +45,11 @@ def write_video(
     codec: str = "libx264",
     audio: str | None = None,
     audio_rate: int = 48_000,
+    audio_longer_s: float = 0.0,
+    tracks: int = 1,
     **options: str,
 ) -> Path:
-    """Write pictures of one size at these times, 25 a second by default, with a swelling tone if asked."""
+    """Write pictures of one size at these times, 25 a second by default, with tracks of a swelling tone if asked."""
     times = [at / 25 for at in range(len(pictures))] if times_s is None else list(times_s)
     height, width, _ = pictures[0].shape
     with av.open(path, "w") as out:
@@ -56,14 +58,14 @@ def write_video(
         stream.pix_fmt = "bgr0" if codec == "ffv1" else "yuv420p"
         time_base = Fraction(1, 25 if codec == "mpeg4" else 90_000)  # as fine as the codec allows
         stream.time_base = stream.codec_context.time_base = time_base
-        sound = out.add_stream(audio, rate=audio_rate, layout="mono") if audio else None
+        sounds = [out.add_stream(audio, rate=audio_rate, layout="mono") for _ in range(tracks)] if audio else []
         for picture, at_s in zip(pictures, times, strict=True):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24")
             frame.pts, frame.time_base = round(at_s / time_base), time_base
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
-        if sound:
-            _tone(out, sound, len(pictures) / 25)
+        for sound in sounds:
+            _tone(out, sound, len(pictures) / 25 + audio_longer_s)
     return path
 
 
@@ -127,13 +129,41 @@ def png_header(width: int, height: int) -> bytes:
 
 def rotate(path: Path, degrees: int) -> None:
     """Turn an MP4's picture by writing the matrix that phones write."""
+    a, b = {90: (0, 1), 180: (-1, 0), 270: (0, -1)}[degrees]
+    set_matrix(path, a, b, -b, a)
+
+
+def set_matrix(path: Path, a: int, b: int, c: int, d: int) -> None:
+    """Write an MP4's display matrix: a stored (x, y) is shown at (a x + c y, b x + d y)."""
     data = bytearray(path.read_bytes())
     at = data.index(b"tkhd") + 4 + 4 + 20 + 16  # version and flags, times and ids, reserved and layer and volume
     one = 1 << 16
-    a, b = {90: (0, one), 180: (-one, 0), 270: (0, -one)}[degrees]
-    for place, value in enumerate((a, b, 0, -b, a, 0, 0, 0, 1 << 30)):
-        data[at + 4 * place : at + 4 * place + 4] = value.to_bytes(4, "big", signed=True)
+    struct.pack_into(">9i", data, at, a * one, b * one, 0, c * one, d * one, 0, 0, 0, 1 << 30)
     path.write_bytes(data)
+
+
+def exif(orientation: int) -> bytes:
+    """An EXIF block that says nothing but how the picture is turned."""
+    return b"MM\0*" + struct.pack(">IHHHIHHI", 8, 1, 0x112, 3, 1, orientation, 0, 0)
+
+
+def write_jpeg(path: Path, picture: np.ndarray, orientation: int | None = None) -> Path:
+    """Write a JPEG, turned by EXIF if asked."""
+    av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24").save(str(path), quality="2")
+    if orientation:
+        data, body = path.read_bytes(), b"Exif\0\0" + exif(orientation)
+        path.write_bytes(data[:2] + b"\xff\xe1" + struct.pack(">H", 2 + len(body)) + body + data[2:])
+    return path
+
+
+def write_png(path: Path, picture: np.ndarray, orientation: int | None = None) -> Path:
+    """Write a PNG, turned by EXIF if asked."""
+    av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24").save(str(path))
+    if orientation:
+        data, body = path.read_bytes(), b"eXIf" + exif(orientation)
+        chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+        path.write_bytes(data[:33] + chunk + data[33:])  # after the header
+    return path
 
 
 def pictures_of(path: Path) -> list[tuple[float, np.ndarray]]:

@@ -58,6 +58,9 @@ def video_stream(container: InputContainer, path: str, label: str, pixels_max: i
     if not videos:
         said = "holds no video stream" if container.streams.audio else why_no_video(path)
         raise SourceError(f"{label}: {said}")
+    if any(video.disposition & Disposition.dependent and video.frames == 1 for video in videos):
+        # FFmpeg gives the tiles and not how they lie
+        raise SourceError(f"{label}: a picture in tiles, as phones write HEIC; convert it to JPEG or PNG")
     best = container.streams.best("video")
     stream = next((video for video in videos if video is best), videos[0])
     if stream.codec_context is None:

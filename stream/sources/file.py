@@ -7,7 +7,6 @@ from itertools import chain
 
 import av
 from av.container import InputContainer
-from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -37,6 +36,8 @@ class FileSource(Recording):
     _first: Frame | None = None
     _reached_ns = 0
     """When the last frame so far has been shown."""
+    _marked = _failed = 0
+    """Packets that the container marks as damaged; packets and frames that the decoder could not read, or in part."""
 
     def open(self) -> Begin | None:
         self._reopen()
@@ -44,7 +45,6 @@ class FileSource(Recording):
         rate = frame_rate(self._stream.average_rate, self._stream.guessed_rate) if self._times.known else None
         self._fps = rate or self.settings.assumed_fps
         self.clock = Clock(self._fps)
-        self._bad_pts: set[int] = set()
         self._frames = self._in_range()
         self._first = next(self._frames, None)
         if self._first is None:
@@ -66,6 +66,11 @@ class FileSource(Recording):
         if self._container is not None:
             self._container.close()
         self._container = None
+
+    @property
+    def damaged(self) -> int:
+        """Packets or frames that are damaged: a packet that is marked and its frame are one."""
+        return max(self._marked, self._failed)
 
     @property
     def _opened(self) -> InputContainer:
@@ -91,8 +96,7 @@ class FileSource(Recording):
                 return
             reached = reached or at_s >= self.start_s - 1e-6
             if reached:
-                if picture.is_corrupt:
-                    self._count_damage(picture.pts)
+                self._failed += picture.is_corrupt
                 shown_ns = round(picture.duration * (picture.time_base or 0) * 10**9 or 1e9 / self._fps)
                 self._reached_ns = pts_ns + shown_ns
                 yield self.frame(picture, pts_ns, flags, aspect)
@@ -102,8 +106,7 @@ class FileSource(Recording):
         if self._times.dts_only:
             self._times.begin(next(self._pictures(), None))
         for back_s in _SEEK_BACK_S:
-            self.damaged = 0
-            self._bad_pts.clear()
+            self._marked = self._failed = 0
             try:
                 self._opened.seek(self._times.seek_target(self.start_s - back_s), stream=self._stream)
             except av.FFmpegError:
@@ -112,8 +115,7 @@ class FileSource(Recording):
             first = next(pictures, None)
             if self.stopped or (first is not None and self._times.is_early(first, self.start_s)):
                 return pictures if first is None else chain([first], pictures)
-        self.damaged = 0
-        self._bad_pts.clear()
+        self._marked = self._failed = 0
         self._reopen()
         self._times.restart()
         return self._pictures()
@@ -123,31 +125,22 @@ class FileSource(Recording):
         errors = 0
         packets = self._opened.demux(self._stream)
         while errors < _ERRORS_MAX and not self.stop():
-            packet: Packet[VideoStream] | None = None
             try:
                 packet = next(packets, None)
                 if packet is None:
                     return
-                if packet.is_corrupt:
-                    self._count_damage(packet.pts)
+                self._marked += packet.is_corrupt
                 pictures = packet.decode()
             except av.EOFError:
                 return
             except av.FFmpegError:
                 errors += 1
-                self._count_damage(None if packet is None else packet.pts)
+                self._failed += 1
                 packets = self._opened.demux(self._stream)  # an error has ended the old one
                 continue
             for picture in pictures:
                 errors = 0
                 yield picture
-
-    def _count_damage(self, pts: int | None) -> None:
-        """Count a packet or a picture; once where both are of the same time."""
-        if pts is None or pts not in self._bad_pts:
-            self.damaged += 1
-        if pts is not None:
-            self._bad_pts.add(pts)
 
     def _begin(self, first: Frame) -> Begin:
         container, stream = self._opened, self._stream

@@ -14,7 +14,7 @@ from configs.errors import SourceError
 from configs.schema import DecodeSettings
 from stream.messages import Begin, End, Frame, SourceSpec
 from stream.sources.address import printable
-from stream.sources.container import open_container
+from stream.sources.container import open_container, video_stream
 from stream.sources.find import image_names, video_names
 from stream.sources.source import Recording
 
@@ -39,6 +39,7 @@ class ImagesSource(Recording):
         super().__init__(spec, settings, stop)
         fps = Fraction(settings.assumed_fps)
         self._rate = fps.limit_denominator(1001) or fps
+        self.damaged = 0
         self._unreadable: list[str] = []
 
     def open(self) -> Begin | None:
@@ -89,15 +90,16 @@ class ImagesSource(Recording):
 
     def _picture(self, path: str) -> VideoFrame | None:
         """The image; None if it cannot be read, which is noted."""
-        label = printable(path)
+        label, pixels_max = printable(path), self.settings.frame_px2_max
         try:
-            with open_container(path, label, self.settings.frame_px2_max) as container:
-                if (picture := next(container.decode(video=0), None)) is not None:
+            with open_container(path, label, pixels_max) as container:
+                stream = video_stream(container, path, label, pixels_max)
+                if (picture := next(container.decode(stream), None)) is not None:
                     return picture
                 why = f"{label}: holds no picture"
         except SourceError as error:
             why = str(error)
-        except (av.FFmpegError, IndexError):
+        except av.FFmpegError:
             why = f"{label}: cannot be decoded"
         self.damaged += 1
         self._unreadable.append(why)

@@ -53,7 +53,7 @@ class Recording(ABC):
         self.start_s = settings.start_s if spec.start_s is None else spec.start_s
         self.end_s = settings.end_s if spec.end_s is None else spec.end_s
         self.clock = Clock(settings.assumed_fps)
-        self.frames = self.damaged = 0
+        self.frames = 0
         self.stopped = False
         self._stop = stop
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import av
+import msgspec
 import numpy as np
 import psutil
 import pytest
 from decoded import numbers, read
 from media import numbered, remux, rotate, write_video
+from msgspec import structs
 
 from configs.schema import DecodeSettings
 from stream.decode import decode
+from stream.messages import Begin, Frame, SourceSpec
 from stream.sources.find import find
 
 
@@ -117,6 +121,49 @@ def test_a_range_beyond_the_end_is_empty_and_says_so(tmp_path: Path) -> None:
     assert (frames, end.problem) == ([], f"{tmp_path / 'v.mp4'}: no frame lies between --start and --end")
 
 
+def test_a_clock_that_starts_anew_after_the_start_is_still_after_it(tmp_path: Path) -> None:
+    write_video(tmp_path / "v.ts", [numbered(n) for n in range(55)])
+    (tmp_path / "twice.ts").write_bytes((tmp_path / "v.ts").read_bytes() * 2)
+    _, frames, _ = read(tmp_path / "twice.ts", start_s=1.0)
+    assert numbers(frames) == [*range(25, 55), *range(55)]
+
+
+def test_each_source_has_its_own_range(tmp_path: Path) -> None:
+    for name in "abc":
+        write_video(tmp_path / f"{name}.mp4", [numbered(n) for n in range(50)])
+    a, b, c = find([str(tmp_path)])
+    specs = [structs.replace(a, start_s=1.0, end_s=1.2), structs.replace(b, start_s=0.0), c]
+    messages = list(decode(specs, DecodeSettings(start_s=0.4, end_s=0.8), lambda: False))
+    shown = {name: numbers([m for m in messages if isinstance(m, Frame) and m.source == name]) for name in "abc"}
+    assert shown == {"a": list(range(25, 30)), "b": list(range(20)), "c": list(range(10, 20))}
+    assert [(m.start_s, m.end_s) for m in messages if isinstance(m, Begin)] == [(1.0, 1.2), (0.0, 0.8), (0.4, 0.8)]
+
+
+def test_what_a_sink_needs_of_the_source_is_told_at_its_beginning(tmp_path: Path) -> None:
+    loud = read(write_video(tmp_path / "a.mp4", [numbered(n) for n in range(50)], audio="aac"))[0]
+    mute = read(write_video(tmp_path / "b.ts", [numbered(n) for n in range(50)]), start_s=1.0)
+    assert loud is not None
+    assert (loud.sound, loud.end_ns, loud.start_s) == (True, pytest.approx(2e9, abs=1e6), 0.0)
+    begin, frames, _ = mute
+    assert begin is not None
+    assert (begin.sound, begin.start_s) == (False, 1.0)
+    assert begin.end_ns == pytest.approx(frames[-1].pts_ns + 40e6, abs=1e6)
+
+
+@pytest.mark.parametrize(
+    "name", [b"14:30:05.mp4", b"caf\xe9.mp4", "grüße.mp4".encode(), b"two\nlines.mp4", b"a%41.mp4", b"file:a.mp4"]
+)
+def test_a_file_may_have_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: bytes) -> None:
+    """Also by a relative path, and after its spec has been through a message."""
+    write_video(tmp_path / "v.mp4", [numbered(n) for n in range(3)]).rename(tmp_path / os.fsdecode(name))
+    monkeypatch.chdir(tmp_path)
+    for source in (os.fsdecode(name), "*.mp4", str(tmp_path)):
+        (spec,) = msgspec.json.decode(msgspec.json.encode(find([source])), type=list[SourceSpec])
+        messages = list(decode([spec], DecodeSettings(), lambda: False))
+        assert numbers([m for m in messages if isinstance(m, Frame)]) == [0, 1, 2]
+        msgspec.json.encode([m for m in messages if not isinstance(m, Frame)])
+
+
 def test_a_change_of_size_begins_a_new_epoch(tmp_path: Path) -> None:
     small = write_video(tmp_path / "s.ts", [numbered(n) for n in range(10)])
     large = write_video(tmp_path / "l.ts", [numbered(n, 256, 192) for n in range(10, 20)])
@@ -184,6 +231,19 @@ def test_images_are_read_as_people_count(tmp_path: Path) -> None:
     assert begin is not None
     assert begin.spec.kind == "images"
     assert [frame.pts_ns / 1e9 for frame in frames] == pytest.approx([0, 0.2, 0.6, 0.8, 1.0])
+
+
+@pytest.mark.parametrize("fps", [0.001, 0.0004, 29.97])
+def test_images_may_follow_one_another_slowly(tmp_path: Path, fps: float) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for n in range(2):
+        av.VideoFrame.from_ndarray(numbered(n), "rgb24").save(str(folder / f"{n}.png"))
+    settings = DecodeSettings.model_construct(**{**DecodeSettings().model_dump(), "assumed_fps": fps})
+    begin, *frames, _ = decode(find([str(folder)]), settings, lambda: False)
+    assert isinstance(begin, Begin)
+    assert begin.fps == pytest.approx(fps, rel=1e-6)
+    assert [m.pts_ns for m in frames if isinstance(m, Frame)] == [0, pytest.approx(1e9 / fps, rel=1e-6)]
 
 
 def test_images_of_a_range_have_their_own_times(tmp_path: Path) -> None:

@@ -11,10 +11,11 @@ import av
 import numpy as np
 import pytest
 from decoded import numbers, read
-from media import cut_index, noisy, numbered, png_header, remux, spoil, write_video
+from media import cut_index, noisy, numbered, png_header, remux, spoil, write_png, write_video
 
 from configs.schema import DecodeSettings
 from stream.decode import decode
+from stream.messages import End
 from stream.sources.find import find
 
 
@@ -24,6 +25,21 @@ def test_a_bad_packet_costs_no_more_than_itself(tmp_path: Path) -> None:
     assert end.damaged == 8
     assert numbers(frames) == [n for n in range(60) if n % 7 != 6]
     assert [frame.index for frame in frames] == list(range(52))
+
+
+def test_a_packet_and_the_frame_that_comes_of_it_count_once(tmp_path: Path) -> None:
+    """A transport stream marks the packet that lost a part; the decoder marks the frame."""
+    good = write_video(tmp_path / "good.ts", [noisy(n) for n in range(40)], g="1", bf="0")
+    data = bytearray(good.read_bytes())
+    with av.open(good) as container:
+        places = [packet.pos for packet in container.demux(video=0) if packet.pos is not None]
+    for number in (10, 20, 30):
+        at = places[number] + 188 * 20  # in the middle of the picture
+        del data[at - 188 * (number // 10 - 1) : at - 188 * (number // 10 - 1) + 188]
+    (tmp_path / "bad.ts").write_bytes(data)
+    _, frames, end = read(tmp_path / "bad.ts")
+    assert [frame.index for frame in frames if "damaged" in frame.flags] == [10, 20, 30]
+    assert end.damaged == 3
 
 
 def test_a_cut_file_gives_what_is_left_and_says_so(tmp_path: Path) -> None:
@@ -64,6 +80,35 @@ def test_a_cut_file_that_does_not_count_its_frames_says_how_far_it_goes(tmp_path
     _, frames, end = read(tmp_path / "v")
     assert 20 < len(frames) < 40
     assert re.search(r"/v: ends after 1\.\d of 2\.[45] s: it was cut off", end.problem)
+
+
+def test_images_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    for n in range(15):
+        write_png(tmp_path / f"{n}.png", numbered(n))
+    for n in range(1, 13):
+        (tmp_path / f"{n}.png").write_bytes(b"torn")
+    write_png(tmp_path / "14.png", np.zeros((300, 300, 3), np.uint8))
+    (tmp_path / "clip.gif").write_bytes(b"GIF89a")
+    _, frames, end = read(tmp_path, frame_px2_max=128 * 96)
+    assert numbers(frames) == [0, 13]
+    assert end.damaged == 13
+    assert end.notes[0] == f"{tmp_path / '1.png'}: cannot be decoded"
+    assert end.notes[10:] == (
+        f"{tmp_path}: 3 more images cannot be read",
+        f"{tmp_path}: clip.gif is left out: a video among images; give it by itself",
+    )
+
+
+def test_what_is_gone_by_the_time_it_is_read_gives_one_line(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    write_png(tmp_path / "d/1.png", numbered(1))
+    specs = find([str(tmp_path / "d"), str(tmp_path / "d/1.png")])
+    (tmp_path / "d/1.png").unlink()
+    (tmp_path / "d").rmdir()
+    assert [m.problem for m in decode(specs, DecodeSettings(), lambda: False) if isinstance(m, End)] == [
+        f"{tmp_path / 'd'}: folder cannot be read: No such file or directory",
+        f"{tmp_path / 'd/1.png'}: cannot be opened: No such file or directory",
+    ]
 
 
 def test_flipped_bits_cost_few_frames_and_are_told(tmp_path: Path) -> None:

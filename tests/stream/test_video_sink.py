@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -37,6 +38,65 @@ def test_every_frame_is_there_at_its_time(tmp_path: Path) -> None:
     shown = pictures_of(copy(source, tmp_path / "out"))
     assert [number_of(picture) for _, picture in shown] == list(range(31))
     assert [at_s for at_s, _ in shown] == pytest.approx(times, abs=1e-3)
+
+
+@pytest.mark.parametrize(("count", "start"), [(1, 0), (2, 0), (2, 1), (3, 0), (5, 1), (40, 0), (40, 1)])
+def test_the_last_picture_of_a_gif_stays_as_long_as_it_says(tmp_path: Path, count: int, start: int) -> None:
+    """Also where x264 reorders frames, so that the last packet is not that of the last frame."""
+    made = copy(write_gif(tmp_path / "v.gif", count, 0.9), tmp_path / "out", start_s=start / 10)
+    with av.open(made) as container:
+        assert container.duration / 1e6 == pytest.approx((count - 1 - start) * 0.1 + 0.9, abs=0.002)
+        (video,) = container.streams.video
+        assert float(video.duration * video.time_base) == pytest.approx((count - 1 - start) * 0.1 + 0.9, abs=0.002)
+
+
+def write_gif(path: Path, count: int, last_s: float) -> Path:
+    """Pictures of 0.1 s each, the last one longer; noisy enough for x264 to use B-frames between them."""
+    with av.open(path, "w", format="gif") as out:
+        stream = out.add_stream("gif", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 128, 96, "rgb8"
+        stream.time_base = stream.codec_context.time_base = Fraction(1, 100)
+        for number in range(count):
+            frame = av.VideoFrame.from_ndarray(numbered(number), "rgb24").reformat(format="rgb8")
+            frame.pts, frame.time_base = number * 10, Fraction(1, 100)
+            for packet in stream.encode(frame):
+                packet.duration = 10 if number < count - 1 else round(last_s * 100)
+                out.mux(packet)
+        out.mux(stream.encode(None))
+    return path
+
+
+def test_the_stream_says_its_frame_rate_and_each_packet_how_long_it_lasts(tmp_path: Path) -> None:
+    """Tools that look into H.264 would else find the ticks of the time base, 90,000 a second."""
+    source = write_video(tmp_path / "v.mp4", [noisy(n) for n in range(50)])
+    with av.open(copy(source, tmp_path / "out")) as made:
+        (video,) = made.streams.video
+        assert (video.average_rate, video.codec_context.framerate) == (25, 25)
+        assert {packet.duration for packet in made.demux(video) if packet.size} == {3600}
+        assert video.duration == 50 * 3600
+
+
+def test_pixels_keep_their_shape(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    given = [
+        structs.replace(message, pixel_aspect=(64, 45)) if isinstance(message, Begin | Frame) else message
+        for message in messages(tmp_path)
+    ]
+    list(run_here(given, VideoSink(VideoSettings())))
+    with av.open(tmp_path / "out/overlay.mp4") as made:
+        assert made.streams.video[0].sample_aspect_ratio == Fraction(64, 45)
+        assert (made.streams.video[0].width, made.streams.video[0].height) == (128, 96)
+
+
+@pytest.mark.parametrize("shape", [(32, 16_500), (16_500, 32)])
+def test_pictures_longer_than_h264_allows_are_scaled_down(tmp_path: Path, shape: tuple[int, int]) -> None:
+    picture = np.full((*shape, 3), 200, np.uint8)
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    av.VideoFrame.from_ndarray(picture, "rgb24").save(str(folder / "1.png"))
+    _, shown = pictures_of(copy(folder, tmp_path / "out"))[0]
+    assert max(shown.shape) == 16_384
+    assert shown.mean() == pytest.approx(200, abs=4)
 
 
 def test_it_lasts_as_long_as_the_source(tmp_path: Path) -> None:
@@ -108,6 +168,39 @@ def test_a_part_of_the_source_has_that_part_of_the_sound(tmp_path: Path) -> None
     (there,) = [volume for at_s, volume in loudness(source) if 2.0 <= at_s < 2.02]
     (here,) = [volume for at_s, volume in loudness(made) if 1.0 <= at_s < 1.02]
     assert here == pytest.approx(there, rel=0.03)
+
+
+@pytest.mark.parametrize(("name", "codec"), [("v.mp4", "aac"), ("v.mkv", "pcm_s16le")])
+def test_sound_goes_on_after_the_last_picture(tmp_path: Path, name: str, codec: str) -> None:
+    source = write_video(tmp_path / name, [numbered(n) for n in range(25)], audio=codec, audio_longer_s=1.5)
+    made = copy(source, tmp_path / "out")
+    assert sound_of(made)[1] == pytest.approx(sound_of(source)[1], abs=0.05)
+    assert sound_of(made)[1] > 2.3
+    assert len(pictures_of(made)) == 25
+    made.unlink()
+    assert sound_of(copy(source, tmp_path / "out", end_s=0.8))[1] == pytest.approx(0.8, abs=0.05)
+
+
+@pytest.mark.parametrize(("name", "codec"), [("v.mp4", "aac"), ("v.mkv", "pcm_s16le"), ("v.mkv", "libopus")])
+def test_every_track_of_sound_is_kept(tmp_path: Path, name: str, codec: str) -> None:
+    source = write_video(tmp_path / name, [numbered(n) for n in range(50)], audio=codec, tracks=3)
+    with av.open(copy(source, tmp_path / "out")) as made:
+        assert len(made.streams.audio) == 3
+        lasts_s = [float(stream.duration * stream.time_base) for stream in made.streams.audio]
+    assert lasts_s == pytest.approx([2.0] * 3, abs=0.1)
+
+
+def test_the_language_of_a_track_is_kept(tmp_path: Path) -> None:
+    source = write_video(tmp_path / "v.mp4", [numbered(n) for n in range(10)], audio="aac", tracks=2)
+    with av.open(source) as given, av.open(tmp_path / "w.mkv", "w") as out:
+        streams = [out.add_stream_from_template(stream) for stream in given.streams]
+        streams[1].metadata["language"], streams[2].metadata["language"] = "fra", "deu"
+        for packet in given.demux():
+            if packet.dts is not None:
+                packet.stream = streams[packet.stream_index]
+                out.mux(packet)
+    with av.open(copy(tmp_path / "w.mkv", tmp_path / "out")) as made:
+        assert [stream.language for stream in made.streams.audio] == ["fra", "deu"]
 
 
 def test_sound_is_left_out_on_request(tmp_path: Path) -> None:

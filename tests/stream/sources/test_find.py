@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from configs.errors import SourceError
+from configs.errors import ConfigError, SourceError
 from stream.sources.find import find
 
 
@@ -59,6 +61,9 @@ def test_a_file_whose_name_looks_like_a_glob_is_that_file(tmp_path: Path) -> Non
         ("rtsp://me:secret@host:554/a?b", r"rtsp://\*\*\*@host:554/a\?b: reading from the network"),
         ("https://host/a.mp4", "https://host/a.mp4: reading from the network"),
         ("cams.streams", "cams.streams: a list of streams"),
+        ("concat:a.mp4", "concat:a.mp4: FFmpeg's protocols are not read; give the files themselves"),
+        ("file:a.mp4", "file:a.mp4: FFmpeg's protocols are not read; give the files themselves"),
+        ("rtsp://host/a?key=secret", r"rtsp://host/a\?key=\*\*\*: reading from the network"),
     ],
 )
 def test_what_is_no_source_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, said: str) -> None:
@@ -71,19 +76,64 @@ def test_what_is_no_source_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["folder", "file.mp4"])
-def test_what_may_not_be_read_is_named(tmp_path: Path, name: str) -> None:
+def test_a_source_without_a_name_is_no_folder() -> None:
+    with pytest.raises(ConfigError, match="--source is empty; give a file, a folder or a glob"):
+        find([""])
+
+
+@pytest.mark.parametrize("name", ["2026-11-25T14:30:05.mp4", "concat:a.mp4", "file:a.mp4", "7"])
+def test_a_file_is_found_though_its_name_looks_like_an_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    make(tmp_path, name)
+    monkeypatch.chdir(tmp_path)
+    (spec,) = find([name])
+    assert (spec.path, spec.label) == (name, name)
+
+
+def test_a_gif_beside_images_is_no_video_and_by_itself_is(tmp_path: Path) -> None:
+    make(tmp_path / "both", "a.gif", "1.png", "2.heic")
+    make(tmp_path / "gif", "a.gif", "notes.txt")
+    make(tmp_path / "video", "a.gif", "b.mp4", "1.png")
+    assert [spec.kind for spec in find([str(tmp_path / "both")])] == ["images"]
+    assert [Path(spec.path).name for spec in find([str(tmp_path / "gif")])] == ["a.gif"]
+    assert [Path(spec.path).name for spec in find([str(tmp_path / "video")])] == ["a.gif", "b.mp4"]
+
+
+@contextmanager
+def somebody_else() -> Iterator[None]:
+    """Run as a user who may not read everything, and who may come here at all."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65_534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder that one may not enter, with a file in it; the current folder is the one it lies in."""
     make(tmp_path / "folder", "a.mp4")
     make(tmp_path, "file.mp4")
-    (tmp_path / name).chmod(0)
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
-    me = os.geteuid()
-    if me == 0:
-        os.seteuid(65_534)  # root may read everything
-    try:
-        with pytest.raises(SourceError, match=f"{name}: .*cannot be read: Permission denied"):
-            find([str(tmp_path / name)])
-    finally:
-        os.seteuid(me)
-        (tmp_path / name).chmod(0o755)
+    tmp_path.chmod(0o755)
+    monkeypatch.chdir(tmp_path)  # relative paths: who may enter the folders above does not count
+    for name in ("folder", "file.mp4"):
+        (tmp_path / name).chmod(0)
+    yield tmp_path
+    (tmp_path / "folder").chmod(0o755)
+
+
+@pytest.mark.parametrize("name", ["folder", "file.mp4", "folder/a.mp4"])
+@pytest.mark.usefixtures("closed")
+def test_what_may_not_be_read_is_named(name: str) -> None:
+    with somebody_else(), pytest.raises(SourceError, match=f"{name}: .*cannot be read: Permission denied"):
+        find([name])
+
+
+@pytest.mark.usefixtures("closed")
+def test_a_glob_into_a_closed_folder_finds_nothing() -> None:
+    with somebody_else(), pytest.raises(SourceError, match=r"folder/\*\.mp4: no file matches"):
+        find(["folder/*.mp4"])
