@@ -62,7 +62,8 @@ def split(dataset: Dataset) -> tuple[Dataset, Dataset]:
 def held_back(picture: Picture) -> bool:
     """Whether a picture is never trained on: one in eight by its number; of Open Images none.
 
-    Keypoints there were drawn by a teacher, and validation is on truth alone. Of the pictures that the bundled weights were trained from these are the 431 that their card tells of.
+    Keypoints there were drawn by a teacher, and validation is on truth alone. Of the pictures that the bundled weights
+    were trained from, these are the 431 that their card tells of.
     """
     return picture.collection != "openimages" and picture.id % _HELD_BACK_ONE_OF == 0
 

@@ -127,7 +127,7 @@ class Sample(NamedTuple):
     """A picture with its labels."""
 
     pixels: NDArray[np.uint8]
-    """(H, W, 3) RGB."""
+    """(H, W, 3) RGB; not to be written to, for another sample may show the same pixels."""
     target: Target
 
 
