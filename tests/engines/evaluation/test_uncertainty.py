@@ -86,9 +86,9 @@ def test_what_turns_with_the_picture_has_no_error() -> None:
 def test_what_is_always_off_to_one_side_has_one() -> None:
     def off(pixels: np.ndarray) -> People:
         people = light(pixels)
-        return People(people.boxes, people.scores, people.keypoints + [8, 0], people.confidence, people.logits)
+        return People(people.boxes, people.scores, people.keypoints + [2, 0], people.confidence, people.logits)
 
-    half_turn = 2 * 8 / 40  # 8 px to the right, and turned back 8 px to the left; the box's side is 40 px
+    half_turn = 2 * 2 / 40  # 2 px to the right, and turned back 2 px to the left; the box's side is 40 px
     assert rotation_errors(off, spot(), SIGMAS, [0, 180]) == pytest.approx([0, half_turn], abs=2e-3)
 
 
