@@ -26,8 +26,11 @@ HW = (56, 56)
 MAPS = 2000
 SIGMAS = (0.8, 1.0, 1.5, 2.0, 3.0)
 NOISES = (0.0, 0.02, 0.05, 0.1, 0.2)
-TEMPERATURES = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
-STRIDES_PX = (2, 4, 8)
+TEMPERATURES = (0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.2)
+TEMPERATURE = 0.05
+BORDERS = (0.5, 1.0, 2.0, 4.0, 8.0)
+STRIDES_PX = (2, 4, 8, 16)
+SIGMA_PX = 8.0
 SIGMA, NOISE = 2.0, 0.05
 _LEAST = 1e-4
 
@@ -68,7 +71,7 @@ DECODERS = (
     Decoder("parabola of the logarithm", lambda maps: targets.parabola(maps.heat.clamp(min=_LEAST).log())),
     Decoder("DARK, not smoothed", lambda maps: targets.dark(maps.heat, 0.0)),
     Decoder("DARK", lambda maps: targets.dark(maps.heat, maps.sigma)),
-    Decoder("soft-argmax, τ = 0.1", lambda maps: targets.soft_argmax(maps.heat, 0.1)),
+    Decoder(f"soft-argmax at {TEMPERATURE:g}", lambda maps: targets.soft_argmax(maps.heat, TEMPERATURE)),
     Decoder("bicubic, as the R-CNN", bicubic),
     Decoder("offset head, 0.1 cells off", noisy_offsets),
 )
@@ -109,20 +112,20 @@ def over(name: str, values: Sequence[float], maps: Callable[[float], Maps]) -> t
 
 
 def text() -> tuple[str, dict[str, dict[str, list[float]]]]:
-    by_sigma, sigma_errors = over("σ in cells", SIGMAS, lambda sigma: made(sigma, NOISE))
+    by_sigma, sigma_errors = over("sigma in cells", SIGMAS, lambda sigma: made(sigma, NOISE))
     by_noise, noise_errors = over("noise", NOISES, lambda noise: made(SIGMA, noise))
-    borders = (0.5, 1.0, 2.0, 4.0, 8.0)
-    by_border, border_errors = over("cells from the edge", borders, lambda border: made(SIGMA, NOISE, border))
+    by_border, border_errors = over("cells from the edge", BORDERS, lambda border: made(SIGMA, NOISE, border))
     clean, middle, edge = made(SIGMA, 0.0), made(SIGMA, NOISE), made(SIGMA, NOISE, 3.0)
     pixels = [
-        [decoder.name, *(f"{error(decoder, middle) * stride:.2f}" for stride in STRIDES_PX)] for decoder in DECODERS
+        [decoder.name, *(f"{error(decoder, made(SIGMA_PX / px, NOISE)) * px:.2f}" for px in STRIDES_PX)]
+        for decoder in DECODERS
     ]
     soft = []
     for temperature in TEMPERATURES:
         numbers = [number for maps in (middle, edge) for number in bias_and_deviation(maps, temperature)]
         soft.append([f"{temperature:g}", f"{bias_and_deviation(clean, temperature)[1]:.3f}"])
         soft[-1] += [f"{number:+.3f}" if at % 2 == 0 else f"{number:.3f}" for at, number in enumerate(numbers)]
-    head = ["τ", "deviation, no noise", "bias", "deviation", "bias, 3 cells from the edge", "deviation"]
+    head = ["temperature", "deviation, no noise", "bias", "deviation", "bias, 3 cells from the edge", "deviation"]
     parts = {
         "SIGMA": by_sigma,
         "NOISE": by_noise,
@@ -133,17 +136,18 @@ def text() -> tuple[str, dict[str, dict[str, list[float]]]]:
     page = PAGE
     for name, lines in parts.items():
         page = page.replace(f"{{{name}}}", "\n".join(lines))
-    return page, {"σ in cells": sigma_errors, "noise": noise_errors, "cells from the edge": border_errors}
+    return page, {"sigma in cells": sigma_errors, "noise": noise_errors, "cells from the edge": border_errors}
 
 
 PAGE = f"""# Decoders: from a heat map to a place between its cells
 
-Made by `python benchmarks/decoders.py`. {MAPS} maps of {HW[0]} × {HW[1]} cells each hold a Gaussian of height 1 (σ = {SIGMA:g} cells
-unless said) whose peak lies anywhere between cells, on Gaussian noise (deviation {NOISE:g} unless said). Numbers are root mean
-squares of the error in x and y, in cells. The decoders are in `engines/model/targets.py`, beside the targets they invert;
-the bicubic one is `engines/model/peaks.py`.
+Made by `python benchmarks/decoders.py`. {MAPS} maps of {HW[0]} x {HW[1]} cells each hold a Gaussian of height 1,
+whose peak lies anywhere between cells, on Gaussian noise. Unless said, its deviation sigma is {SIGMA:g} cells
+and that of the noise {NOISE:g}. Numbers are root mean squares of the error in x and y, in cells. The decoders
+are in `engines/model/targets.py`, beside the targets they invert; the bicubic one, which the R-CNN uses, is
+`engines/model/peaks.py`.
 
-![errors over σ, noise and border](decoders.png)
+![errors over sigma, noise and border](decoders.png)
 
 ## Deviation of the Gaussian
 
@@ -161,37 +165,38 @@ Peaks a number of cells from the left edge, give or take half a cell.
 
 ## Stride
 
-The same errors in pixels, where a cell is so many pixels wide (σ = {SIGMA:g}, noise {NOISE:g}). A person of 224 pixels on a map of 56
-cells has cells of 4 pixels; so has one of 56 pixels on a map of 14.
+Errors in pixels of the picture, where a cell is so many pixels wide and sigma is {SIGMA_PX:g} pixels.
 
 {{STRIDE}}
 
 ## Soft-argmax and its temperature
 
-The mean place under softmax(map / τ). At a high τ the whole map counts, and the mean is drawn to its middle: by nearly
-nothing for a peak near the middle, by much near an edge, and in proportion to how far off the middle the peak is, which is
-the deviation without noise. At a low τ few cells count: no bias, but noise decides between them.
+The mean place under softmax(map / temperature). At a high temperature the whole map counts, and the mean is
+drawn to the map's middle: hardly for a peak near it, by much near an edge, and everywhere in proportion to the
+distance from the middle, which is the deviation without noise. At a low one few cells count: there is no bias, but
+noise decides between them. In between lies a best one, which depends on how high the peaks are.
 
 {{SOFT}}
 
 ## What to take
 
-- **argmax** is off by 0.29 cells (1/√12) whatever the map; the **quarter offset** halves that.
-- **DARK** is what a Gaussian map with noise wants: smoothing averages the noise away. Without smoothing, it and the
-  **parabola of the logarithm** are exact without noise and lose where noise reaches the logarithm's tail.
-- The **parabola** of the map itself needs no model of it, and is nearly as good at σ of 1.5 and more.
-- **Bicubic** interpolation, as the R-CNN decodes, overshoots narrow peaks least where σ is 1 to 2; noise pulls it like the
-  highest cell.
-- **Soft-argmax** is for training through it (integral regression), with a τ that the training fixes; near a border it is
-  biased, see above.
-- An **offset head** is as good as it was trained, whatever the stride: the coarser the map, the more it is worth.
+- **argmax** is off by 0.29 cells (1 / sqrt(12)) without noise; the **quarter offset** halves that.
+- **DARK** is for Gaussian maps with noise. Its gain is the smoothing, not the Taylor series: without smoothing it is no
+  better than a **parabola** along each axis, of the map or of its logarithm. Within two cells of an edge it is worse.
+- A parabola of the logarithm, or DARK, is exact without noise: what is left of an error there is the network's.
+- **Bicubic** stretching is between the quarter offset and the parabola. It needs no model of the map, which is why the
+  R-CNN, whose maps are logits of a softmax and no Gaussians, is decoded by it.
+- **Soft-argmax** is for training through it (integral regression): at a temperature that suits its peaks it is as good
+  as a parabola, at others far worse, and near an edge it is biased.
+- An **offset head** is as good as it was trained, whatever the noise of the map: the coarser the map, the more it is
+  worth.
 """
 
 
 def plot(errors: dict[str, dict[str, list[float]]], path: Path) -> None:
     from matplotlib.figure import Figure
 
-    values = {"σ in cells": SIGMAS, "noise": NOISES, "cells from the edge": (0.5, 1.0, 2.0, 4.0, 8.0)}
+    values = {"sigma in cells": SIGMAS, "noise": NOISES, "cells from the edge": BORDERS}
     figure = Figure(figsize=(15, 5), layout="constrained")
     for axes, (name, of) in zip(np.atleast_1d(figure.subplots(1, 3, sharey=True)), errors.items(), strict=True):
         for decoder, found in of.items():

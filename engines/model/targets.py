@@ -31,12 +31,13 @@ def gaussian(xy_cells: Tensor, cells_hw: tuple[int, int], sigma: float) -> Tenso
 
     Source: https://arxiv.org/abs/1910.06278 (not rounding the peak to a cell, which would bias).
     """
-    return torch.exp(-_squares(xy_cells, cells_hw) / (2 * sigma**2))
+    return torch.exp(-_squares(xy_cells, cells_hw) / (2 * sigma * sigma))
 
 
 def soft_cells(xy_cells: Tensor, cells_hw: tuple[int, int], sigma: float) -> Tensor:
     """(N, K, h, w) shares of a keypoint for each cell, which sum to 1: the nearer `sigma` is to 0, the more one has."""
-    return (-_squares(xy_cells, cells_hw) / (2 * sigma**2)).flatten(2).softmax(2).unflatten(2, cells_hw)
+    squares = _squares(xy_cells, cells_hw)
+    return torch.softmax(-squares.flatten(2) / (2 * sigma * sigma), 2).view(squares.shape)
 
 
 def one_hot(xy_cells: Tensor, cells_hw: tuple[int, int]) -> tuple[Tensor, Tensor]:
@@ -97,6 +98,7 @@ def dark(maps: Tensor, sigma: float) -> Tensor:
         maps: (N, K, h, w) heat maps, above 0 around their peaks; not logits.
         sigma: in cells: the maps are smoothed first by a Gaussian as wide as the one they were trained on; 0: not.
 
+    Beyond the map there is nothing, so a smoothed peak within two sigmas of an edge is drawn inwards.
     Source: https://arxiv.org/abs/1910.06278.
     """
     smooth = (_smoothed(maps, sigma) if sigma else maps).clamp(min=_LEAST).log()
@@ -184,13 +186,13 @@ def _vertex(before: Tensor, here: Tensor, after: Tensor) -> Tensor:
 
 def _mixed(maps: Tensor, at: Tensor) -> Tensor:
     corners = [_value(maps, at, x, y) * x * y for x in (-1, 1) for y in (-1, 1)]
-    return torch.sum(torch.stack(corners), 0) / 4
+    return torch.stack(corners).mean(0)
 
 
 def _smoothed(maps: Tensor, sigma: float) -> Tensor:
     reach = max(1, math.ceil(3 * sigma))
-    kernel = (-torch.arange(-reach, reach + 1, device=maps.device, dtype=maps.dtype).square() / (2 * sigma**2)).exp()
-    kernel = kernel / kernel.sum()
+    away = torch.arange(-reach, reach + 1, device=maps.device, dtype=maps.dtype)
+    kernel = torch.softmax(-away.square() / (2 * sigma * sigma), 0)
     flat = functional.pad(maps.flatten(0, 1)[:, None], (reach, reach, reach, reach))
     smooth = functional.conv2d(functional.conv2d(flat, kernel.view(1, 1, 1, -1)), kernel.view(1, 1, -1, 1))
-    return smooth[:, 0].unflatten(0, maps.shape[:2])
+    return smooth.view(maps.shape)
