@@ -1,0 +1,1 @@
+"""How good a network is: average precision, error by kind, and whether its confidence can be believed."""

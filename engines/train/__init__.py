@@ -1,0 +1,1 @@
+"""Training: labelled pictures, augmentation, drawn people, and what a training loop needs beside the network."""
