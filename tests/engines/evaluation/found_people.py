@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from engines.ops.people import K, People
+from engines.ops.people import People
 from engines.train.target import Target
 
 SIZE = (400, 600)
+
+K = 17
 
 
 def labelled(rng: np.random.Generator, count: int) -> Target:

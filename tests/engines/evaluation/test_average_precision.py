@@ -18,8 +18,8 @@ from pycocotools.cocoeval import COCOeval, Params
 
 from engines.evaluation.precision import curves, summary
 from engines.evaluation.similarity import by_boxes, by_keypoint, by_keypoints, oks_to_truth
+from engines.ops import skeleton
 from engines.ops.people import People
-from engines.ops.skeleton import NAMES, SIGMAS
 from engines.train.coco import read_coco
 from engines.train.target import Target
 
@@ -53,7 +53,7 @@ def coco_truth(pictures: Pictures) -> COCO:
     truth.dataset = {
         "info": {},
         "images": [{"id": number + 1} for number in range(len(pictures))],
-        "categories": [{"id": 1, "name": "person", "keypoints": list(NAMES)}],
+        "categories": [{"id": 1, "name": "person", "keypoints": list(skeleton.COCO.names)}],
         "annotations": annotations,
     }
     truth.createIndex()
@@ -65,7 +65,7 @@ def coco_found(truth: COCO, pictures: Pictures, kind: str) -> COCO:
     for number, (people, _) in enumerate(pictures):
         for person in range(len(people)):
             x1, y1, x2, y2 = people.boxes[person].astype(float).tolist()
-            xyv = np.concatenate((people.keypoints[person], np.ones((len(NAMES), 1))), 1).astype(float)
+            xyv = np.concatenate((people.keypoints[person], np.ones((len(skeleton.COCO.names), 1))), 1).astype(float)
             where = {"keypoints": xyv.ravel().tolist()} if kind == "keypoints" else {"bbox": [x1, y1, x2 - x1, y2 - y1]}
             results.append({"image_id": number + 1, "category_id": 1, "score": float(people.scores[person]), **where})
     return truth.loadRes(results) if results else COCO()
@@ -84,7 +84,7 @@ def coco_summary(pictures: Pictures, kind: str) -> dict[str, float]:
 
 def ours(pictures: Pictures, kind: str) -> dict[str, float]:
     if kind == "keypoints":
-        return summary([by_keypoints(people, target, SIGMAS) for people, target in pictures])
+        return summary([by_keypoints(people, target, skeleton.COCO.sigmas) for people, target in pictures])
     return summary([by_boxes(people, target) for people, target in pictures], ("", "S", "M", "L"))
 
 
@@ -123,7 +123,11 @@ def test_the_truth_itself_is_perfect() -> None:
     rng = np.random.default_rng(0)
     target = labelled(rng, 8)
     people = People(
-        target.boxes, np.linspace(1, 0.3, 8), target.keypoints, np.ones((8, len(NAMES))), np.ones((8, len(NAMES)))
+        target.boxes,
+        np.linspace(1, 0.3, 8),
+        target.keypoints,
+        np.ones((8, len(skeleton.COCO.names))),
+        np.ones((8, len(skeleton.COCO.names))),
     )
     assert ours([(people, target)], "keypoints")["AP"] == pytest.approx(1)
     assert ours([(people, target)], "bbox")["AP"] == pytest.approx(1)
@@ -145,22 +149,24 @@ def test_one_keypoint_5_px_off_at_scale_100_has_oks_0_882() -> None:
     assert len(people) == 1
     people = replace(people, keypoints=target.keypoints + np.array([3, 4], np.float32))
     kappa = 0.1  # 2 sigma of our formula: exp(-25 / (2 * 100² * 0.1²))
-    assert oks_to_truth(people, target, np.full(len(NAMES), kappa / 2))[0, 0] == pytest.approx(math.exp(-0.125))
+    assert oks_to_truth(people, target, np.full(len(skeleton.COCO.names), kappa / 2))[0, 0] == pytest.approx(
+        math.exp(-0.125)
+    )
     assert math.exp(-0.125) == pytest.approx(0.882, abs=5e-4)
 
 
 def test_one_keypoint_alone_is_scored_as_by_coco_s_program_with_only_it_labelled() -> None:
     pictures = [picture(3000 + each) for each in range(20)]
-    at = NAMES.index("left_wrist")
+    at = skeleton.COCO.names.index("left_wrist")
     only = []
     for people, target in pictures:
         visibility = np.zeros_like(target.visibility)
         visibility[:, at] = target.visibility[:, at]
         only.append((people, replace(target, visibility=visibility)))
-    of = curves([by_keypoint(people, target, SIGMAS, at) for people, target in pictures])
+    of = curves([by_keypoint(people, target, skeleton.COCO.sigmas, at) for people, target in pictures])
     assert of is not None
     assert of.precision.mean() == pytest.approx(coco_summary(only, "keypoints")["AP"], abs=1e-6)
 
 
 def test_the_sigmas_are_those_of_coco_s_program() -> None:
-    assert Params("keypoints").kpt_oks_sigmas == pytest.approx(SIGMAS)
+    assert Params("keypoints").kpt_oks_sigmas == pytest.approx(skeleton.COCO.sigmas)

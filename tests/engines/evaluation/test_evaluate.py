@@ -12,22 +12,26 @@ from found_people import picture
 
 from engines.evaluate import main
 from engines.evaluation.report import as_json, evaluate, lines
-from engines.ops.skeleton import NAMES, SIGMAS
+from engines.ops import skeleton
 from engines.pose_engine import load
 from engines.train import pictures
 
 
 def test_the_table_and_the_json_say_the_same() -> None:
-    report = evaluate([picture(seed) for seed in range(30)], NAMES, SIGMAS)
+    report = evaluate([picture(seed) for seed in range(30)], skeleton.COCO.names, skeleton.COCO.sigmas)
     table, plain = "\n".join(lines(report)), json.loads(json.dumps(as_json(report), allow_nan=False))
-    for name in NAMES:
+    for name in skeleton.COCO.names:
         assert f"{name:<16}{plain['ap_by_keypoint'][name]:>8.3f}{plain['pck'][name]:>9.3f}" in table
     assert "".join(f"{plain['keypoint_ap'][name]:>8.3f}" for name in ("AP", "AP50", "AP75")) in table
     assert (plain["pictures"], len(plain["rows"])) == (30, 7)
 
 
 def test_a_skeleton_without_a_nose_has_no_pckh() -> None:
-    report = evaluate([picture(seed) for seed in range(10)], [f"point_{at}" for at in range(len(NAMES))], SIGMAS)
+    report = evaluate(
+        [picture(seed) for seed in range(10)],
+        [f"point_{at}" for at in range(len(skeleton.COCO.names))],
+        skeleton.COCO.sigmas,
+    )
     assert report.pckh == {}
     assert f"{'point_0':<16}" in "\n".join(lines(report))
 
@@ -35,7 +39,7 @@ def test_a_skeleton_without_a_nose_has_no_pckh() -> None:
 def test_what_nobody_stands_behind_is_a_dash_and_null() -> None:
     people, target = next(each for each in map(picture, range(50)) if len(each[1]) > 3)
     target.visibility[:, 4] = 0
-    report = evaluate([(people, target)], NAMES, SIGMAS)
+    report = evaluate([(people, target)], skeleton.COCO.names, skeleton.COCO.sigmas)
     assert as_json(report)["ap_by_keypoint"]["right_ear"] is None
     assert any(line.split()[:2] == ["right_ear", "-"] for line in lines(report))
 
@@ -55,14 +59,14 @@ def photograph(folder: Path) -> Path:
             "category_id": 1,
             "bbox": [*box[:2].tolist(), *(box[2:] - box[:2]).tolist()],
             "area": float((box[2:] - box[:2]).prod()) / 2,
-            "keypoints": np.column_stack((xy, np.full(len(NAMES), 2))).astype(float).ravel().tolist(),
+            "keypoints": np.column_stack((xy, np.full(len(skeleton.COCO.names), 2))).astype(float).ravel().tolist(),
         }
         for at, (box, xy) in enumerate(zip(people.boxes, people.keypoints, strict=True))
     ]
     content = {
         "images": [{"id": 1, "file_name": "a.jpg", "width": width, "height": height}],
         "annotations": annotations,
-        "categories": [{"id": 1, "name": "person", "keypoints": list(NAMES)}],
+        "categories": [{"id": 1, "name": "person", "keypoints": list(skeleton.COCO.names)}],
     }
     (folder / "labels.json").write_text(json.dumps(content))
     return folder / "labels.json"

@@ -9,9 +9,11 @@ import pytest
 from found_people import labelled, picture
 
 from engines.evaluation.keypoints import Matched, matched, pck, pckh, rows
-from engines.ops.people import K, People
-from engines.ops.skeleton import SIGMAS
+from engines.ops import skeleton
+from engines.ops.people import People
 from engines.train.target import Target
+
+K = 17
 
 
 def person(height_px: float = 100.0) -> Target:
@@ -59,8 +61,8 @@ def test_without_a_shoulder_there_is_no_pckh() -> None:
 
 
 def test_a_keypoint_s_own_oks_falls_to_exp_half_at_twice_its_sigma() -> None:
-    off_px = 2 * SIGMAS[9] * np.sqrt(2000)
-    assert one(off_px).nearness(SIGMAS)[0, 9] == pytest.approx(np.exp(-0.5))
+    off_px = 2 * skeleton.COCO.sigmas[9] * np.sqrt(2000)
+    assert one(off_px).nearness(skeleton.COCO.sigmas)[0, 9] == pytest.approx(np.exp(-0.5))
 
 
 def test_a_person_is_found_once_by_the_better_box() -> None:
@@ -76,7 +78,7 @@ def test_who_is_not_found_is_missed_in_the_row_of_that_height() -> None:
     nobody = seen(person()).take(np.zeros(0, np.intp))
     short, tall = person(80), person(180)
     of = matched([(nobody, short), (seen(tall), tall)])
-    by_size = {row.kind: row for row in rows(of, SIGMAS)}
+    by_size = {row.kind: row for row in rows(of, skeleton.COCO.sigmas)}
     assert (by_size["60-100 px"].people, by_size["60-100 px"].missed) == (1, 1)
     assert (by_size["160-224 px"].people, by_size["160-224 px"].missed) == (1, 0)
     assert by_size["160-224 px"].oks == 1
@@ -88,14 +90,14 @@ def test_hidden_and_visible_keypoints_have_rows_of_their_own() -> None:
     target.visibility[0, :7] = 1
     people = seen(target)
     people.keypoints[0, :7] += 500
-    by_kind = {row.kind: row for row in rows(matched([(people, target)]), SIGMAS)}
+    by_kind = {row.kind: row for row in rows(matched([(people, target)]), skeleton.COCO.sigmas)}
     assert (by_kind["hidden"].keypoints, by_kind["hidden"].right) == (7, 0)
     assert (by_kind["visible"].keypoints, by_kind["visible"].right) == (K - 7, 1)
 
 
 def test_the_rows_by_size_hold_everybody_with_keypoints() -> None:
     pictures = [picture(seed) for seed in range(20)]
-    by_size = [row for row in rows(matched(pictures), SIGMAS) if "px" in row.kind]
+    by_size = [row for row in rows(matched(pictures), skeleton.COCO.sigmas) if "px" in row.kind]
     assert sum(row.people for row in by_size) == sum(int((t.labelled[~t.crowd] > 0).sum()) for _, t in pictures)
 
 

@@ -9,8 +9,10 @@ from scipy.stats import spearmanr
 from torch import nn
 
 from engines.evaluation.uncertainty import correlation, dropout_on, fused, rotation_errors, spread
-from engines.ops.people import K, People, nobody
-from engines.ops.skeleton import SIGMAS
+from engines.ops import skeleton
+from engines.ops.people import People, nobody
+
+K = 17
 
 
 def test_the_spread_is_the_deviation_put_in() -> None:
@@ -80,7 +82,7 @@ def spot() -> np.ndarray:
 
 
 def test_what_turns_with_the_picture_has_no_error() -> None:
-    assert rotation_errors(light, spot(), SIGMAS, [0, 17, 90, -135]) == pytest.approx([0] * 4, abs=2e-3)
+    assert rotation_errors(light, spot(), skeleton.COCO.sigmas, [0, 17, 90, -135]) == pytest.approx([0] * 4, abs=2e-3)
 
 
 def test_what_is_always_off_to_one_side_has_one() -> None:
@@ -89,8 +91,8 @@ def test_what_is_always_off_to_one_side_has_one() -> None:
         return People(people.boxes, people.scores, people.keypoints + [2, 0], people.confidence, people.logits)
 
     half_turn = 2 * 2 / 40  # 2 px to the right, and turned back 2 px to the left; the box's side is 40 px
-    assert rotation_errors(off, spot(), SIGMAS, [0, 180]) == pytest.approx([0, half_turn], abs=2e-3)
+    assert rotation_errors(off, spot(), skeleton.COCO.sigmas, [0, 180]) == pytest.approx([0, half_turn], abs=2e-3)
 
 
 def test_nobody_found_is_no_number() -> None:
-    assert np.isnan(rotation_errors(light, np.zeros((20, 20, 3), np.uint8), SIGMAS, [90])).all()
+    assert np.isnan(rotation_errors(light, np.zeros((20, 20, 3), np.uint8), skeleton.COCO.sigmas, [90])).all()

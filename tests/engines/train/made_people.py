@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from engines.ops.skeleton import MIRROR
+from engines.ops import skeleton
 from engines.train.target import Sample, Target
+
+MIRROR = skeleton.COCO.mirror
 
 K = len(MIRROR)
 

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from made_people import K, centre_of_light, one_spot, people, spots
 
-from engines.ops.skeleton import LIMBS, MIRROR
+from engines.ops import skeleton
 from engines.train import augment, pictures
 from engines.train.augment import Augmentation
 from engines.train.occlude import outline, pasted
 from engines.train.target import Sample
+
+MIRROR = skeleton.COCO.mirror
 
 SIZE = (120, 200)
 MOVES: dict[str, Callable[[Sample], Sample]] = {
@@ -114,18 +116,18 @@ def test_sizes_of_multi_scale_training_are_multiples() -> None:
 
 def test_who_is_pasted_covers_those_behind() -> None:
     behind, front = one_spot(90, 70, SIZE), one_spot(60, 60, SIZE)
-    both = pasted(behind, front, 0, (78, 50), LIMBS)
+    both = pasted(behind, front, 0, (78, 50), skeleton.COCO.limbs)
     assert len(both.target) == 2
     assert both.target.keypoints[1, 0].tolist() == [90.5, 70.5]
     assert both.target.visibility[:, 0].tolist() == [1, 2]
-    aside = pasted(behind, front, 0, (10, 50), LIMBS)
+    aside = pasted(behind, front, 0, (10, 50), skeleton.COCO.limbs)
     assert aside.target.visibility[:, 0].tolist() == [2, 2]
     assert aside.pixels[70, 22].tolist() == [255, 255, 255]
     assert np.array_equal(aside.pixels[:, 60:], behind.pixels[:, 60:])
 
 
 def test_who_is_pasted_beyond_the_edge_is_cut() -> None:
-    both = pasted(one_spot(90, 70, SIZE), one_spot(60, 60, SIZE), 0, (190, 110), LIMBS)
+    both = pasted(one_spot(90, 70, SIZE), one_spot(60, 60, SIZE), 0, (190, 110), skeleton.COCO.limbs)
     assert both.pixels.shape == (*SIZE, 3)
     assert both.target.boxes[1].tolist() == [190, 110, 200, 120]
     assert both.target.labelled.tolist() == [1, 0]
@@ -133,10 +135,10 @@ def test_who_is_pasted_beyond_the_edge_is_cut() -> None:
 
 def test_an_outline_runs_along_the_limbs_and_stays_in_the_box() -> None:
     target = people(4, 1)
-    ankle, knee = LIMBS[0]
+    ankle, knee = skeleton.COCO.limbs[0]
     seen = np.zeros((1, K), np.int8)
     seen[0, [ankle, knee]] = 2
-    mask = outline(type(target)(**{**vars(target), "visibility": seen}), 0, LIMBS)
+    mask = outline(type(target)(**{**vars(target), "visibility": seen}), 0, skeleton.COCO.limbs)
     middle = target.keypoints[0, [ankle, knee]].mean(0).astype(int)
     assert mask[middle[1], middle[0]]
     ys, xs = np.nonzero(mask)

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from made_people import K, centre_of_light, one_spot
 
-from engines.ops.skeleton import MIRROR
+from engines.ops import skeleton
 from engines.train.canvas import Packing, Room, around_somebody, packed, people_share
 from engines.train.target import Sample
+
+MIRROR = skeleton.COCO.mirror
 
 SIZE = (240, 320)
 

@@ -11,12 +11,14 @@ import pytest
 from made_people import K, people
 
 from configs.errors import SourceError
-from engines.ops.skeleton import COCO
+from engines.ops import skeleton
 from engines.train import pictures
 from engines.train.coco import read_coco
 from engines.train.dataset import Picture, held_back, mirror_of, split
 from engines.train.target import nobody
 from engines.train.yolo import read_yolo, yolo_lines
+
+MIRROR = skeleton.COCO.mirror
 
 COCO = Path(__file__).parents[4] / "shared/coco"
 
@@ -28,7 +30,7 @@ def annotation(**changes: Any) -> dict[str, Any]:
 
 def written(folder: Path, *annotations: dict[str, Any]) -> Path:
     path = folder / "labels.json"
-    category = {"id": 1, "name": "person", "keypoints": list(COCO.names)}
+    category = {"id": 1, "name": "person", "keypoints": list(skeleton.COCO.names)}
     image = {"id": 7, "file_name": "a.jpg", "width": 64, "height": 48}
     path.write_text(json.dumps({"images": [image], "annotations": annotations, "categories": [category]}))
     return path
@@ -41,7 +43,7 @@ def test_a_person_of_a_coco_file(tmp_path: Path) -> None:
     assert target.keypoints[0, 0].tolist() == [5, 6]
     assert (target.visibility[0, 0], target.weights[0, 0], target.labelled.tolist()) == (2, 1, [1])
     assert target.areas_px2.tolist() == [500]
-    assert (dataset.keypoint_names, dataset.problems) == (COCO.names, ())
+    assert (dataset.keypoint_names, dataset.problems) == (skeleton.COCO.names, ())
 
 
 @pytest.mark.parametrize(
@@ -115,7 +117,7 @@ def test_people_come_back_from_yolo_text(tmp_path: Path) -> None:
     target = people(1)
     pictures.write(tmp_path / "a.png", np.zeros((120, 200, 3), np.uint8))
     (tmp_path / "a.txt").write_text("\n".join(yolo_lines(target)))
-    back = read_yolo(tmp_path, tmp_path, COCO.names).pictures[0].target
+    back = read_yolo(tmp_path, tmp_path, skeleton.COCO.names).pictures[0].target
     drawn = target.take(~target.crowd)
     seen = drawn.visibility > 0
     assert back.boxes == pytest.approx(drawn.boxes, abs=1e-3)
@@ -135,7 +137,7 @@ def test_people_come_back_from_yolo_text(tmp_path: Path) -> None:
 def test_a_faulty_line_is_named_and_left_out(tmp_path: Path, line: str, says: str) -> None:
     pictures.write(tmp_path / "a.png", np.zeros((20, 30, 3), np.uint8))
     (tmp_path / "a.txt").write_text(f"{line}\n2 0.1 0.1\n")
-    dataset = read_yolo(tmp_path, tmp_path, COCO.names)
+    dataset = read_yolo(tmp_path, tmp_path, skeleton.COCO.names)
     assert len(dataset.pictures[0].target) == 0
     with pytest.raises(ValueError, match=says):
         raise ValueError(*dataset.problems)
@@ -144,7 +146,7 @@ def test_a_faulty_line_is_named_and_left_out(tmp_path: Path, line: str, says: st
 def test_yolo_lines_without_visibility_hide_only_what_is_at_the_corner(tmp_path: Path) -> None:
     pictures.write(tmp_path / "a.png", np.zeros((20, 30, 3), np.uint8))
     (tmp_path / "a.txt").write_text("0 0.5 0.5 0.4 0.4 0.5 0.5" + " 0 0" * 16)
-    target = read_yolo(tmp_path, tmp_path, COCO.names).pictures[0].target
+    target = read_yolo(tmp_path, tmp_path, skeleton.COCO.names).pictures[0].target
     assert target.visibility[0].tolist() == [2] + [0] * 16
     assert target.keypoints[0, 0].tolist() == [15, 10]
 
@@ -152,13 +154,13 @@ def test_yolo_lines_without_visibility_hide_only_what_is_at_the_corner(tmp_path:
 def test_a_broken_picture_is_named_and_left_out(tmp_path: Path) -> None:
     pictures.write(tmp_path / "a.png", np.zeros((20, 30, 3), np.uint8))
     (tmp_path / "b.png").write_bytes(b"no picture")
-    dataset = read_yolo(tmp_path, tmp_path, COCO.names)
+    dataset = read_yolo(tmp_path, tmp_path, skeleton.COCO.names)
     assert len(dataset.pictures) == 1
     assert "b.png cannot be read: cannot identify image file" in dataset.problems[0]
 
 
 def test_mirror_pairs_follow_from_names() -> None:
-    assert mirror_of(COCO.names) == COCO.mirror
+    assert mirror_of(skeleton.COCO.names) == MIRROR
     with pytest.raises(SourceError, match="keypoint left_paw has no right_paw beside it"):
         mirror_of(("nose", "left_paw"))
 

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from made_people import K, people
 
-from engines.ops.skeleton import MIRROR
+from engines.ops import skeleton
 from engines.train.target import Target, nobody
+
+MIRROR = skeleton.COCO.mirror
 
 ARRAYS = [field.name for field in fields(Target) if field.name != "size_hw"]
 

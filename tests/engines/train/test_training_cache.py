@@ -9,7 +9,7 @@ import pytest
 from made_people import people
 
 from configs.errors import OutputError, SourceError
-from engines.ops.skeleton import NAMES
+from engines.ops import skeleton
 from engines.train import pictures
 from engines.train.cache import open_cache
 from engines.train.dataset import Dataset, Picture
@@ -21,7 +21,7 @@ def dataset(folder: Path, sizes: list[tuple[int, int]]) -> Dataset:
         pixels = np.random.default_rng(number).integers(0, 256, (*size_hw, 3), np.uint8)
         pictures.write(folder / f"{number}.png", pixels)
         found.append(Picture(number, folder / f"{number}.png", people(number, 2, size_hw), ""))
-    return Dataset(tuple(found), NAMES)
+    return Dataset(tuple(found), skeleton.COCO.names)
 
 
 def test_small_pictures_come_back_bit_for_bit(tmp_path: Path) -> None:
