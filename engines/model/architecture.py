@@ -30,6 +30,8 @@ class ResNet:
     """The 3x3 convolutions look at so many groups of channels, each by itself."""
     width_per_group: int = 64
     """Channels of a group in layer 1; they double from layer to layer."""
+    width: int = 64
+    """Channels of the stem; layer 1 gives four times as many, and each later one doubles that."""
 
 
 @dataclass(frozen=True)

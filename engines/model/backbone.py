@@ -1,7 +1,7 @@
 """Picture to feature levels: a body and the pyramid on top of it.
 
-Batch norm is folded into the convolutions before they are loaded, so none is here. Module names are
-torchvision's: they are the names in published weights.
+Module names are torchvision's: they are the names in published weights. A network that only runs has no batch norm:
+`engines.weights.folding` folds it into the convolutions.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from engines.model.architecture import Architecture, MobileNetV2, ResNet
+from engines.model.norm import Norm
 
 
 class Backbone(nn.Module):
     """(B, 3, H, W) to the feature levels that people are cut out of, finest first; H and W multiples of 32."""
 
-    def __init__(self, architecture: Architecture) -> None:
+    def __init__(self, architecture: Architecture, norm: Norm = nn.Identity) -> None:
         super().__init__()
-        self.body = _body(architecture.body)
+        self.body = _body(architecture.body, norm)
         self.fpn = FeaturePyramid(self.body.channels, architecture.channels)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
@@ -49,7 +50,7 @@ class MobileNetBody(nn.Module):
     channels = (32, 96, 320)
     _TAPS = (6, 13, 17)
 
-    def __init__(self) -> None:
+    def __init__(self, norm: Norm = nn.Identity) -> None:
         super().__init__()
         # Widening, channels, blocks, stride: table 2 of the paper.
         rows = (
@@ -61,11 +62,11 @@ class MobileNetBody(nn.Module):
             (6, 160, 3, 2),
             (6, 320, 1, 1),
         )
-        blocks: list[nn.Module] = [nn.Sequential(_Conv3x3(3, 32, stride=2), nn.ReLU6(inplace=True))]
+        blocks: list[nn.Module] = [nn.Sequential(_Conv3x3(3, 32, 2, norm), norm(32), nn.ReLU6(inplace=True))]
         at = 32
         for widening, channels, count, stride in rows:
             for index in range(count):
-                blocks.append(InvertedResidual(at, channels, stride if index == 0 else 1, widening))
+                blocks.append(InvertedResidual(at, channels, stride if index == 0 else 1, widening, norm))
                 at = channels
         self.features = nn.ModuleList(blocks)
 
@@ -81,14 +82,16 @@ class MobileNetBody(nn.Module):
 class InvertedResidual(nn.Module):
     """Widen, look around in each channel by itself, narrow again."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int, widening: int) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int, widening: int, norm: Norm = nn.Identity) -> None:
         super().__init__()
         wide = inputs * widening
         layers: list[nn.Module] = []
         if widening != 1:
-            layers.append(nn.Sequential(nn.Conv2d(inputs, wide, 1), nn.ReLU6(inplace=True)))
-        layers.append(nn.Sequential(_Conv3x3(wide, wide, stride, groups=wide), nn.ReLU6(inplace=True)))
-        layers.append(nn.Conv2d(wide, outputs, 1))
+            layers.append(nn.Sequential(_conv(inputs, wide, 1, norm), norm(wide), nn.ReLU6(inplace=True)))
+        layers.append(
+            nn.Sequential(_Conv3x3(wide, wide, stride, norm, groups=wide), norm(wide), nn.ReLU6(inplace=True))
+        )
+        layers += [_conv(wide, outputs, 1, norm), norm(outputs)]
         self.conv = nn.Sequential(*layers)
         self.adds = stride == 1 and inputs == outputs
 
@@ -100,8 +103,8 @@ class InvertedResidual(nn.Module):
 class _Conv3x3(nn.Conv2d):
     """With stride 2 it pads right and bottom only: for even sides that is TensorFlow's SAME."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int, groups: int = 1) -> None:
-        super().__init__(inputs, outputs, 3, stride, padding=2 - stride, groups=groups)
+    def __init__(self, inputs: int, outputs: int, stride: int, norm: Norm, groups: int = 1) -> None:
+        super().__init__(inputs, outputs, 3, stride, padding=2 - stride, groups=groups, bias=norm is nn.Identity)
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(functional.pad(x, (0, 1, 0, 1)) if self.stride == (2, 2) else x)
@@ -110,19 +113,19 @@ class _Conv3x3(nn.Conv2d):
 class ResNetBody(nn.Module):
     """A bottleneck ResNet without its classifier."""
 
-    channels = (256, 512, 1024, 2048)
-
-    def __init__(self, body: ResNet) -> None:
+    def __init__(self, body: ResNet, norm: Norm = nn.Identity) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3)
+        self.channels = tuple(4 * body.width << at for at in range(4))
+        self.conv1 = _conv(3, body.width, 7, norm, stride=2, padding=3)
+        self.bn1 = norm(body.width)
         layers = [
-            _layer(inputs, outputs, count, 1 if inputs == 64 else 2, body)
-            for (inputs, outputs), count in zip(pairwise((64, *self.channels)), body.blocks, strict=True)
+            _layer(inputs, outputs, count, 1 if inputs == body.width else 2, body, norm)
+            for (inputs, outputs), count in zip(pairwise((body.width, *self.channels)), body.blocks, strict=True)
         ]
         self.layer1, self.layer2, self.layer3, self.layer4 = layers
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        x = functional.max_pool2d(functional.relu(self.conv1(x), inplace=True), 3, stride=2, padding=1)
+        x = functional.max_pool2d(functional.relu(self.bn1(self.conv1(x)), inplace=True), 3, stride=2, padding=1)
         taps = []
         for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
             x = layer(x)
@@ -133,34 +136,45 @@ class ResNetBody(nn.Module):
 class Bottleneck(nn.Module):
     """Narrow, look around, widen; added to what came in."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int, body: ResNet) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int, body: ResNet, norm: Norm = nn.Identity) -> None:
         super().__init__()
-        # Layer 1 gives 256 channels; its 3x3 convolutions see all groups of it side by side.
+        # Of layer 1's 256 channels; its 3x3 convolutions see all groups of it side by side.
         narrow = body.groups * body.width_per_group * outputs // 256
         first, second = (stride, 1) if body.stride_in_1x1 else (1, stride)
-        self.conv1 = nn.Conv2d(inputs, narrow, 1, first)
-        self.conv2 = nn.Conv2d(narrow, narrow, 3, second, padding=1, groups=body.groups)
-        self.conv3 = nn.Conv2d(narrow, outputs, 1)
-        self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride)) if inputs != outputs else None
+        self.conv1 = _conv(inputs, narrow, 1, norm, stride=first)
+        self.bn1 = norm(narrow)
+        self.conv2 = _conv(narrow, narrow, 3, norm, stride=second, padding=1, groups=body.groups)
+        self.bn2 = norm(narrow)
+        self.conv3 = _conv(narrow, outputs, 1, norm)
+        self.bn3 = norm(outputs)
+        self.downsample = None
+        if inputs != outputs:
+            self.downsample = nn.Sequential(_conv(inputs, outputs, 1, norm, stride=stride), norm(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
-        y = functional.relu(self.conv1(x), inplace=True)
-        y = functional.relu(self.conv2(y), inplace=True)
-        y = self.conv3(y)
+        y = functional.relu(self.bn1(self.conv1(x)), inplace=True)
+        y = functional.relu(self.bn2(self.conv2(y)), inplace=True)
+        y = self.bn3(self.conv3(y))
         return functional.relu(y + (x if self.downsample is None else self.downsample(x)), inplace=True)
 
 
-def _layer(inputs: int, outputs: int, blocks: int, stride: int, body: ResNet) -> nn.Sequential:
-    rest = (Bottleneck(outputs, outputs, 1, body) for _ in range(blocks - 1))
-    return nn.Sequential(Bottleneck(inputs, outputs, stride, body), *rest)
+def _layer(inputs: int, outputs: int, blocks: int, stride: int, body: ResNet, norm: Norm) -> nn.Sequential:
+    rest = (Bottleneck(outputs, outputs, 1, body, norm) for _ in range(blocks - 1))
+    return nn.Sequential(Bottleneck(inputs, outputs, stride, body, norm), *rest)
 
 
-def _body(body: MobileNetV2 | ResNet) -> MobileNetBody | ResNetBody:
+def _body(body: MobileNetV2 | ResNet, norm: Norm) -> MobileNetBody | ResNetBody:
     match body:
         case MobileNetV2():
-            return MobileNetBody()
+            return MobileNetBody(norm)
         case ResNet():
-            return ResNetBody(body)
+            return ResNetBody(body, norm)
+
+
+def _conv(
+    inputs: int, outputs: int, side: int, norm: Norm, *, stride: int = 1, padding: int = 0, groups: int = 1
+) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, side, stride, padding, groups=groups, bias=norm is nn.Identity)
 
 
 def halved(level: Tensor) -> Tensor:

@@ -1,10 +1,10 @@
-"""Boxes x1, y1, x2, y2 from deltas, and kept inside their picture. Pixels of the network's input."""
+"""Boxes x1, y1, x2, y2 from deltas and back, and kept inside their picture. Pixels of the network's input."""
 
 from __future__ import annotations
 
 import math
 
-from torch import Tensor, stack
+from torch import Tensor, cat, stack
 
 _GROWTH_MAX = math.log(1000 / 16)
 """Deltas that would grow a box further are cut: exp() must not overflow."""
@@ -21,6 +21,13 @@ def decode(deltas: Tensor, references: Tensor, weights: tuple[float, float] = (1
     centres = deltas[..., :2] / weights[0] * sides + centres
     halves = 0.5 * ((deltas[..., 2:] / weights[1]).clamp(max=_GROWTH_MAX).exp() * sides)
     return stack((centres - halves, centres + halves), dim=-2).flatten(-2)
+
+
+def encode(boxes: Tensor, references: Tensor, weights: tuple[float, float] = (1.0, 1.0)) -> Tensor:
+    """(..., 4) deltas that make boxes (..., 4) of references (..., 4), all with sides above 0; `decode` undoes it."""
+    sides, reference_sides = (each[..., 2:] - each[..., :2] for each in (boxes, references))
+    shifts = (boxes[..., :2] + 0.5 * sides) - (references[..., :2] + 0.5 * reference_sides)
+    return cat((weights[0] * shifts / reference_sides, weights[1] * (sides / reference_sides).log()), dim=-1)
 
 
 def clip(boxes: Tensor, sizes: Tensor) -> Tensor:

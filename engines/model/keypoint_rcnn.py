@@ -15,6 +15,7 @@ from engines.model.architecture import Architecture
 from engines.model.backbone import Backbone, halved
 from engines.model.features import RATIOS
 from engines.model.inference import BOX_CELLS, KEYPOINT_CELLS, Finder
+from engines.model.norm import Norm
 from engines.model.parts import Parts, PartSpec, Rows
 from engines.model.roi import Limits
 
@@ -25,11 +26,17 @@ _PEOPLE: Final = Rows(usual=8, most=64)
 
 
 class KeypointRCNN(nn.Module):
-    """All weights of one network, under torchvision's names with batch norm folded away."""
+    """All weights of one network, under torchvision's names.
 
-    def __init__(self, architecture: Architecture) -> None:
+    Args:
+        architecture: its shape.
+        norm: what follows the body's convolutions: by default nothing, for batch norm is folded away before a network
+            runs; to train, `nn.BatchNorm2d` or `engines.model.norm.FrozenBatchNorm`.
+    """
+
+    def __init__(self, architecture: Architecture, norm: Norm = nn.Identity) -> None:
         super().__init__()
-        self.backbone = Backbone(architecture)
+        self.backbone = Backbone(architecture, norm)
         self.rpn = _Proposals(architecture.channels)
         self.roi_heads = _Heads(architecture)
         self.architecture = architecture

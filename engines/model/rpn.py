@@ -69,6 +69,23 @@ def base_anchors(sizes_px: Sequence[int], exact: bool = False) -> Tensor:
     return anchors if exact else anchors.round()
 
 
+def anchors(levels_hw: Sequence[tuple[int, int]], image_hw: tuple[int, int], architecture: Architecture) -> Tensor:
+    """(sum of h * w * A, 4) all anchors: level by level, row by row, cell by cell.
+
+    Args:
+        levels_hw: cells of each level along y and x, finest first.
+        image_hw: height and width of the pictures with their padding.
+        architecture: says how large anchors are.
+    """
+    base = base_anchors(architecture.anchor_px, architecture.anchors_exact)
+    each = []
+    for around, (h, cells), grid in zip(base, levels_hw, _grids(levels_hw, image_hw, architecture), strict=True):
+        which = torch.arange(h * cells * len(around))
+        w, step_x, step_y = torch.tensor(grid).unbind()
+        each.append(_corners(which, w, step_x, step_y, len(around)) + around[which % len(around)])
+    return torch.cat(each)
+
+
 def _best_of_level(objectness: Tensor, deltas: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
     """(B, n) logits, best first, (B, n) whose of the level's anchors they are, (B, n, 4) deltas; -inf if too few."""
     batch = len(objectness)
@@ -87,22 +104,27 @@ def _places(
 ) -> Tensor:
     """(B, L, n, 4) the anchors that are number (B, L, n) of their level: cell by cell, row by row."""
     device = which.device
-    anchors = to_device(base_anchors(architecture.anchor_px, architecture.anchors_exact), device)  # (L, A, 4)
-    grids = to_device(torch.tensor(_grids(objectness, image_hw, architecture)), device)  # (L, 3)
+    base = to_device(base_anchors(architecture.anchor_px, architecture.anchors_exact), device)  # (L, A, 4)
+    levels_hw = [(level.shape[2], level.shape[3]) for level in objectness]
+    grids = to_device(torch.tensor(_grids(levels_hw, image_hw, architecture)), device)  # (L, 3)
     w, step_x, step_y = grids[:, :, None].unbind(1)
-    cell = torch.div(which, anchors.shape[1], rounding_mode="floor")
-    x, y = cell % w * step_x, torch.div(cell, w, rounding_mode="floor") * step_y
     level = torch.arange(len(grids), device=device)[:, None]
-    return torch.stack((x, y, x, y), -1) + anchors[level, which % anchors.shape[1]]
+    return _corners(which, w, step_x, step_y, base.shape[1]) + base[level, which % base.shape[1]]
+
+
+def _corners(which: Tensor, w: Tensor, step_x: Tensor, step_y: Tensor, anchors: int) -> Tensor:
+    """(..., 4) x, y, x, y of the corners of the cells that anchors number (...) belong to, so many anchors a cell."""
+    cell = torch.div(which, anchors, rounding_mode="floor")
+    x, y = cell % w * step_x, torch.div(cell, w, rounding_mode="floor") * step_y
+    return torch.stack((x, y, x, y), -1)
 
 
 def _grids(
-    objectness: tuple[Tensor, ...], image_hw: tuple[int, int], architecture: Architecture
+    levels_hw: Sequence[tuple[int, int]], image_hw: tuple[int, int], architecture: Architecture
 ) -> list[tuple[int, int, int]]:
     """Of each level the cells of a row, and pixels from one cell to the next one to the right and down."""
     grids = []
-    for at, level in enumerate(objectness):
-        h, w = level.shape[2:]
+    for at, (h, w) in enumerate(levels_hw):
         side = 1 << (architecture.level_first + at)
         # Whole pixels a cell, as torchvision counts them: not quite 2**k on a level halved from an odd one.
         fits = (image_hw[1] // w, image_hw[0] // h)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from engines.model.box_coder import clip, decode, not_smaller
+from engines.model.box_coder import clip, decode, encode, not_smaller
 
 
 def slow_decode(delta: list[float], box: list[float], weights: tuple[float, float]) -> list[float]:
@@ -42,3 +42,18 @@ def test_each_picture_clips_at_its_own_size() -> None:
 def test_a_box_that_is_no_number_is_too_small() -> None:
     boxes = torch.tensor([[0, 0, 1, 1], [0, 0, 1, 0.9], [0, torch.nan, 5, 5]])
     assert not_smaller(boxes, 1.0).tolist() == [True, False, False]
+
+
+@pytest.mark.parametrize("weights", [(1.0, 1.0), (10.0, 5.0)])
+def test_what_is_encoded_is_decoded_to_the_same_boxes(weights: tuple[float, float]) -> None:
+    torch.manual_seed(0)
+    boxes, references = (torch.rand(2, 50, 4) * 100 for _ in range(2))
+    boxes[..., 2:] += boxes[..., :2] + 0.5
+    references[..., 2:] += references[..., :2] + 5
+    deltas = encode(boxes, references, weights)
+    torch.testing.assert_close(decode(deltas, references, weights), boxes, rtol=1e-5, atol=1e-3)
+
+
+def test_deltas_are_shifts_in_sides_of_the_reference_and_logarithms_of_growth() -> None:
+    deltas = encode(torch.tensor([20.0, 10.0, 60.0, 20.0]), torch.tensor([10.0, 10.0, 30.0, 30.0]), (10.0, 5.0))
+    assert deltas.tolist() == pytest.approx([10.0, -2.5, 5 * math.log(2), 5 * math.log(0.5)])

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from engines.model.architecture import LITE
-from engines.model.box_coder import decode
+from engines.model.box_coder import clip, decode
 from engines.model.features import Features
-from engines.model.rpn import base_anchors, propose
+from engines.model.rpn import anchors, base_anchors, propose
 from engines.model.suppress import suppress
 
 SMALL = replace(LITE, proposals_level=40, proposals=50)
@@ -110,3 +110,23 @@ def test_what_is_no_number_proposes_nothing() -> None:
     assert proposals.boxes.isfinite().all()
     whole = propose(seen, IMAGE_HW, sizes, SMALL, rounds=None)
     assert torch.equal(proposals.boxes[1], whole.boxes[1])
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_all_anchors_are_those_that_proposals_are_made_of(exact: bool) -> None:
+    architecture = replace(SMALL, anchors_exact=exact)
+    seen = said(0, batch=1)
+    levels_hw = [(level.shape[2], level.shape[3]) for level in seen.objectness]
+    every = anchors(levels_hw, IMAGE_HW, architecture)
+    assert len(every) == 3 * sum(h * w for h, w in levels_hw)
+    size = torch.tensor([[96.0, 160.0]])
+    for number in torch.randperm(len(every))[:40].tolist():
+        logits = torch.full((len(every),), -9.0)
+        logits[number] = 9.0
+        each = logits.split([3 * h * w for h, w in levels_hw])
+        objectness = tuple(
+            some.view(1, h, w, 3).permute(0, 3, 1, 2) for some, (h, w) in zip(each, levels_hw, strict=True)
+        )
+        still = Features((), objectness, tuple(torch.zeros_like(deltas) for deltas in seen.deltas))
+        best = propose(still, IMAGE_HW, size, architecture, rounds=None).boxes[0, 0]
+        torch.testing.assert_close(best, clip(every[None, number, None], size)[0, 0], rtol=0, atol=1e-4)

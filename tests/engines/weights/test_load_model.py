@@ -86,7 +86,7 @@ def test_to_the_variances_of_coco_v1_nothing_is_added(tmp_path: Path, monkeypatc
     state = load_file(LITE_FILE)
     del state["rpn.head.conv.0.0.bias"]
     for part, value in {"weight": 1.0, "bias": 0.0, "running_mean": 0.0, "running_var": 3e-5}.items():
-        state[f"rpn.head.bn.0.0.{part}"] = torch.full((64,), value)
+        state[f"rpn.head.conv.0.1.{part}"] = torch.full((64,), value)
     path = saved(tmp_path / "norm.safetensors", state)
     bare = state["rpn.head.conv.0.0.weight"].float()
     torch.testing.assert_close(load_model("lite", path).rpn.head.conv[0][0].weight, bare / (3e-5 + 1e-5) ** 0.5)
@@ -117,7 +117,7 @@ def test_numbers_that_are_finite_only_in_the_file_are_found(name: str, value: fl
     state = load_file(LITE_FILE)
     del state["rpn.head.conv.0.0.bias"]
     for part in ("weight", "bias", "running_mean", "running_var"):
-        state[f"rpn.head.bn.0.0.{part}"] = torch.full((64,), value if part == name else 1.0, dtype=torch.float64)
+        state[f"rpn.head.conv.0.1.{part}"] = torch.full((64,), value if part == name else 1.0, dtype=torch.float64)
     with pytest.raises(EngineError, match=r"has NaN or infinity in 2 tensors, first in rpn\.head\.conv\.0\.0\.weight"):
         load_model("lite", saved(tmp_path / "odd.safetensors", state))
 
