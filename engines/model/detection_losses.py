@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from engines.model.matching import People, encode, match, sample
+from engines.model.box_coder import encode
+from engines.model.matching import People, match, sample
 
 RPN_LOW, RPN_HIGH = 0.3, 0.7
 BOX_OVERLAP = 0.5

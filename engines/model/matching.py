@@ -67,13 +67,6 @@ def sample(matched: Tensor, count: int, positive_share: float, generator: torch.
     return positives, _some(negatives, count - len(positives), generator)
 
 
-def encode(boxes: Tensor, references: Tensor, weights: tuple[float, float] = (1.0, 1.0)) -> Tensor:
-    """(..., 4) the deltas that make boxes (..., 4) of references (..., 4): the inverse of `box_coder.decode`."""
-    sides, wanted = (each[..., 2:] - each[..., :2] for each in (references, boxes))
-    shift = (boxes[..., :2] + wanted / 2 - references[..., :2] - sides / 2) / sides
-    return torch.cat((weights[0] * shift, weights[1] * (wanted / sides).log()), -1)
-
-
 def iou(first: Tensor, second: Tensor) -> Tensor:
     """(R, N) intersection over union of boxes (R, 4) and (N, 4); 0 where neither has an area."""
     both = _both(first, second)

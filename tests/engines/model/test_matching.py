@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from engines.model import detection_losses
-from engines.model.box_coder import decode
+from engines.model.box_coder import decode, encode
 from engines.model.detection_losses import Sampled
-from engines.model.matching import BACKGROUND, NEITHER, People, encode, iou, match, sample
+from engines.model.matching import BACKGROUND, NEITHER, People, iou, match, sample
 
 
 def boxes(count: int, seed: int) -> Tensor:

@@ -1,0 +1,139 @@
+"""What a Keypoint R-CNN costs on labelled pictures: all its losses from one pass.
+
+Letters: B pictures, R anchors, P proposals, N people of all pictures, K keypoints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from engines.model import detection_losses, losses, targets
+from engines.model.features import Features
+from engines.model.inference import BOX_CELLS, KEYPOINT_CELLS
+from engines.model.keypoint_rcnn import KeypointRCNN
+from engines.model.matching import People
+from engines.model.roi_align import Pyramid, roi_align
+from engines.model.rpn import anchors, propose
+from engines.train.target import Target
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossSettings:
+    """What is looked at, and how keypoints are to look."""
+
+    anchors: int = 256
+    """Anchors a picture that the proposal head is judged by."""
+    proposals: int = 256
+    """Proposals a picture that the box head is judged by."""
+    positive_share: float = 0.25
+    """At most this share of the proposals are people."""
+    sigma_cells: float = 0.0
+    """Deviation of a keypoint's target over the cells of its map; 0: one cell has it all."""
+    jitter: float = 0.05
+    """The edges of a person's box are moved by this deviation, a share of its sides, and at most by twice as much."""
+
+
+class KeypointRCNNLosses(nn.Module):
+    """Losses of a network by task: objectness, anchors, person, boxes, keypoints."""
+
+    def __init__(self, network: KeypointRCNN, settings: LossSettings, seed: int) -> None:
+        """Share the network's weights; `seed` decides which anchors and proposals are looked at."""
+        super().__init__()
+        self.network = network
+        parts = network.parts()
+        self._features, self._box_head, self._keypoint_head = (
+            parts[name].module for name in ("features", "box_head", "keypoint_head")
+        )
+        self._settings = settings
+        self._generator = torch.Generator().manual_seed(seed)
+
+    def forward(self, images: Tensor, labels: Sequence[Target]) -> dict[str, Tensor]:
+        """Losses of pictures (B, 3, H, W), normalised, and of the people that their labels name."""
+        seen = Features.of([part.float() for part in self._features(images)])
+        image_hw = (images.shape[2], images.shape[3])
+        people = [_people(label, images.device) for label in labels]
+        pyramid = Pyramid.of(seen.levels, self.network.architecture.level_first)
+        return {
+            **self._proposal_losses(seen, image_hw, people),
+            **self._box_losses(seen, image_hw, people, pyramid),
+            "keypoints": self._keypoint_loss(labels, people, pyramid),
+        }
+
+    def _proposal_losses(
+        self, seen: Features, image_hw: tuple[int, int], people: Sequence[People]
+    ) -> dict[str, Tensor]:
+        shapes = [(level.shape[2], level.shape[3]) for level in seen.objectness]
+        everywhere = anchors(shapes, image_hw, self.network.architecture).to(seen.objectness[0].device)
+        objectness = torch.cat([level.permute(0, 2, 3, 1).flatten(1) for level in seen.objectness], 1)
+        deltas = torch.cat([level.permute(0, 2, 3, 1).reshape(len(level), -1, 4) for level in seen.deltas], 1)
+        found = [
+            detection_losses.rpn(which, where, everywhere, theirs, self._generator, self._settings.anchors)
+            for which, where, theirs in zip(objectness, deltas, people, strict=True)
+        ]
+        return {"objectness": _mean([each.which for each in found]), "anchors": _mean([each.where for each in found])}
+
+    def _box_losses(
+        self, seen: Features, image_hw: tuple[int, int], people: Sequence[People], pyramid: Pyramid
+    ) -> dict[str, Tensor]:
+        sizes = torch.tensor([image_hw] * len(people), dtype=torch.float32, device=seen.levels[0].device)
+        with torch.no_grad():
+            detached = Features.of([part.detach() for group in seen for part in group])
+            proposals = propose(detached, image_hw, sizes, self.network.architecture, None)
+        settings = self._settings
+        sampled = [
+            detection_losses.sample_proposals(
+                boxes[there], theirs, self._generator, settings.proposals, settings.positive_share
+            )
+            for boxes, there, theirs in zip(proposals.boxes, proposals.alive, people, strict=True)
+        ]
+        counts = [len(each.boxes) for each in sampled]
+        cells = self._roi_features(pyramid, torch.cat([each.boxes for each in sampled]), counts, BOX_CELLS)
+        judged = [part.float().split(counts) for part in self._box_head(cells)]
+        found = [
+            detection_losses.box_head(logits, deltas, chosen, theirs)
+            for logits, deltas, chosen, theirs in zip(*judged, sampled, people, strict=True)
+        ]
+        return {"person": _mean([each.which for each in found]), "boxes": _mean([each.where for each in found])}
+
+    def _keypoint_loss(self, labels: Sequence[Target], people: Sequence[People], pyramid: Pyramid) -> Tensor:
+        """The loss of all labelled keypoints together, so each counts alike, however many people its picture shows."""
+        device = pyramid.cells.device
+        chosen = [torch.from_numpy((label.labelled > 0) & ~label.crowd) for label in labels]
+        boxes = torch.cat([theirs.boxes[which.to(device)] for theirs, which in zip(people, chosen, strict=True)])
+        if not len(boxes):
+            return pyramid.cells.sum() * 0
+        boxes = self._jittered(boxes)
+        xy, weights = (
+            torch.cat([torch.from_numpy(array)[which] for array, which in zip(arrays, chosen, strict=True)]).to(device)
+            for arrays in ([label.keypoints for label in labels], [label.weights for label in labels])
+        )
+        cells = self._roi_features(pyramid, boxes, [int(which.sum()) for which in chosen], KEYPOINT_CELLS)
+        (maps,) = self._keypoint_head(cells)
+        maps = maps.float()
+        cells_hw = (maps.shape[2], maps.shape[3])
+        at = targets.to_cells(xy, boxes, cells_hw)
+        loss, inside = losses.one_hot(maps, at)
+        if self._settings.sigma_cells:
+            loss = losses.soft_cells(maps, targets.soft_cells(at, cells_hw, self._settings.sigma_cells))
+        return losses.mean(loss, weights * inside)
+
+    def _roi_features(self, pyramid: Pyramid, boxes: Tensor, counts: Sequence[int], bins: int) -> Tensor:
+        image = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts)).to(boxes.device)
+        return roi_align(pyramid, boxes, image, bins, self.network.architecture.roi_aligned)
+
+    def _jittered(self, boxes: Tensor) -> Tensor:
+        sides = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
+        noise = torch.randn(boxes.shape, generator=self._generator).to(boxes.device) * self._settings.jitter
+        return boxes + sides * noise.clamp(-2 * self._settings.jitter, 2 * self._settings.jitter)
+
+
+def _people(label: Target, device: torch.device) -> People:
+    return People(torch.from_numpy(label.boxes).to(device), torch.from_numpy(label.crowd).to(device))
+
+
+def _mean(each: Sequence[Tensor]) -> Tensor:
+    return torch.stack(list(each)).mean()
