@@ -21,6 +21,7 @@ from pathlib import Path
 
 import psutil
 import torch
+from msgspec import structs
 
 from configs.load import load
 from configs.schema import Settings
@@ -28,7 +29,6 @@ from engines.pose_engine import PoseEngine
 from stream.demo import FPS, make_scene
 from stream.launch import Summary, launch
 from stream.messages import Frame, SourceSpec, Tracks
-from stream.outputs import with_folders
 from stream.runtime.supervisor import Progress
 from stream.runtime.topology import Pipeline, build
 from stream.sources.find import find
@@ -115,7 +115,8 @@ def _bare(engine: PoseEngine, pictures: list) -> float:
 
 
 def _spec(clip: Path, folder: Path) -> list[SourceSpec]:
-    return with_folders(find([str(clip)]), folder / "out", overwrite=False)
+    (spec,) = find([str(clip)])
+    return [structs.replace(spec, folder=tempfile.mkdtemp(dir=folder))]
 
 
 def _pipeline(settings: Settings, clip: Path, folder: Path, summaries: list[Summary]) -> float:

@@ -130,9 +130,9 @@ class _File(_Source):
         stream = next((video for video in videos if video is best), videos[0])
         if stream.codec_context is None:
             raise SourceError(f"{self.spec.uri}: no decoder for its video codec in {container.format.long_name}")
-        px2_max = self.settings.frame_px2_max
+        px2_max = self.settings.frame_pixels_max
         if (px2 := stream.width * stream.height) > px2_max:
-            raise SourceError(f"{self.spec.uri}: pictures of {px2} pixels; frame_px2_max allows {px2_max}")
+            raise SourceError(f"{self.spec.uri}: pictures of {px2} pixels; frame_pixels_max allows {px2_max}")
         stream.codec_context.options = {"max_pixels": str(px2_max)}  # a later picture may be larger than the first
         stream.thread_type = "AUTO"
         return stream
@@ -203,7 +203,7 @@ class _File(_Source):
     def _emptiness(self, stream: VideoStream) -> str:
         if not self.damaged:
             return "no frame lies between --start and --end" if self._is_cut else "holds no frame"
-        large = "" if stream.width else f", or each has more than {self.settings.frame_px2_max} pixels"
+        large = "" if stream.width else f", or each has more than {self.settings.frame_pixels_max} pixels"
         return f"no frame of its {stream.codec_context.name} video can be decoded{large}"
 
     def _what_lacks(self, container: InputContainer, stream: VideoStream, end_ns: int) -> str:
@@ -258,7 +258,7 @@ def _opened(path: str, settings: DecodeSettings) -> InputContainer:
     options = {
         "protocol_whitelist": "file",
         "format_whitelist": ",".join(sorted(av.formats_available - _REFUSED)),
-        "max_pixels": str(settings.frame_px2_max),  # opening may decode a picture
+        "max_pixels": str(settings.frame_pixels_max),  # opening may decode a picture
     }
     try:
         return av.open(path, options=options, metadata_errors="ignore")

@@ -30,7 +30,7 @@ class Infer(Stage):
         self.notes = self._engine.notes
         # By default half of them, so that the next batch is decoded meanwhile.
         self._batch_max = min(infer.batch_max or min(self._engine.batch_best, max(1, slots // 2)), slots)
-        self.patience_s = infer.delay_ms_max / 1000
+        self.patience_s = infer.delay_s_max
         self._live: set[str] = set()
         self._held: dict[str, list[Frame]] = {}
         """Frames that wait, by source; those of live sources together under the empty name."""

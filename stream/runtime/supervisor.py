@@ -127,7 +127,7 @@ class Supervisor:
     def _make_stores(self) -> dict[int, int]:
         if len(self._groups) == 1:
             return {}
-        slot_bytes = self._settings.decode.frame_px2_max * 3
+        slot_bytes = self._settings.decode.frame_pixels_max * 3
         decoders = [spec.store for spec in self._groups if spec.store >= 0]
         return {store: frame_store.create(self._settings.runtime.slots, slot_bytes) for store in decoders}
 

@@ -137,8 +137,8 @@ def test_sound_with_a_cover_is_no_video(tmp_path: Path) -> None:
 
 def test_a_picture_beyond_the_limit_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
     write_video(tmp_path / "v.mp4", [numbered(1, 256, 256)] * 2)
-    _, _, end = read(tmp_path / "v.mp4", frame_px2_max=256 * 255)
-    assert end.problem == f"{tmp_path / 'v.mp4'}: pictures of 65536 pixels; frame_px2_max allows 65280"
+    _, _, end = read(tmp_path / "v.mp4", frame_pixels_max=256 * 255)
+    assert end.problem == f"{tmp_path / 'v.mp4'}: pictures of 65536 pixels; frame_pixels_max allows 65280"
 
 
 def test_a_small_file_that_claims_a_huge_picture_costs_no_memory(tmp_path: Path) -> None:
