@@ -21,14 +21,14 @@ from pathlib import Path
 
 import psutil
 import torch
+from msgspec import structs
 
-from configs.load import load
+from configs.load import load, resolve
 from configs.schema import Settings
 from engines.pose_engine import PoseEngine
 from stream.demo import FPS, make_scene
 from stream.launch import Summary, launch
 from stream.messages import Frame, SourceSpec, Tracks
-from stream.outputs import with_folders
 from stream.pipeline import Pipeline
 from stream.runtime.progress import Progress
 from stream.sources.find import find
@@ -37,7 +37,7 @@ from stream.stage import Chain, run_here
 
 def main() -> None:
     asked = _arguments()
-    settings = load(asked.config, asked.set)
+    settings = resolve(load(asked.config, asked.set))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         clip = Path(asked.clip) if asked.clip else _six_people(folder / "six.mp4")
@@ -115,7 +115,8 @@ def _bare(engine: PoseEngine, pictures: list) -> float:
 
 
 def _spec(clip: Path, folder: Path) -> list[SourceSpec]:
-    return with_folders(find([str(clip)]), folder / "out", overwrite=False)
+    (spec,) = find([str(clip)])
+    return [structs.replace(spec, folder=tempfile.mkdtemp(dir=folder))]
 
 
 def _pipeline(settings: Settings, clip: Path, folder: Path, summaries: list[Summary]) -> float:

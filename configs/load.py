@@ -6,6 +6,7 @@ import difflib
 import os
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,37 +19,64 @@ from configs.schema import Settings
 PRESETS = Path(__file__).parent
 
 
-def load(file: str | None, assignments: Sequence[str] = (), changes: Mapping[str, Any] | None = None) -> Settings:
-    """Give the settings: defaults, changed by a file, by `key=value`s, by the command line's own options.
+@dataclass(frozen=True)
+class _Origin:
+    """Where a value came from."""
+
+    name: str
+    """A file, --set, or what was typed instead of the key, as --imgsz."""
+    typed: bool = False
+    """True: the name stands for the key."""
+
+
+def load(
+    file: str | None,
+    assignments: Sequence[str] = (),
+    changes: Mapping[str, Any] | None = None,
+    typed: Mapping[str, str] | None = None,
+) -> Settings:
+    """The settings: defaults, changed by a file, then by `key=value`s, then by options.
 
     Args:
         file: a YAML file's path, or the name of a preset beside this file; None: no file.
-        assignments: "part.key=value" each, the value in YAML.
-        changes: "part.key" -> value; None values change nothing.
+        assignments: "section.key=value" each, the value in YAML.
+        changes: "section.key" -> value; None changes nothing.
+        typed: "section.key" -> what the user typed instead of it, as --imgsz: errors call it so.
 
     Raises:
-        ConfigError: file or value cannot be used.
+        ConfigError: a file or a value cannot be used; a line for each mistake, each with where it was made.
     """
     values: dict[str, Any] = {}
-    origins: dict[str, str] = {}
+    origins: dict[str, _Origin] = {}
     if file is not None:
         path = _find(file)
         for key, value in _flat(_read(path)).items():
-            values[key], origins[key] = value, str(path)
+            values[key], origins[key] = value, _Origin(str(path))
     for assignment in assignments:
         key, value = _assignment(assignment)
-        values[key], origins[key] = value, "--set"
+        values[key], origins[key] = value, _Origin("--set")
     for key, value in (changes or {}).items():
         if value is not None:
-            values[key], origins[key] = value, "command line"
+            values[key], origins[key] = value, _Origin((typed or {}).get(key, key), typed=True)
     try:
         return Settings.model_validate(_nested(values))
     except ValidationError as error:
-        raise ConfigError("\n".join(_line(dict(mistake), origins) for mistake in error.errors())) from None
+        # what follows from another setting's mistake is none of its own
+        mistakes = [dict(each) for each in error.errors() if each["type"] != "default_factory_not_called"]
+        raise ConfigError("\n".join(_line(mistake, origins) for mistake in mistakes)) from None
+
+
+def resolve(settings: Settings) -> Settings:
+    """The settings of a pipeline: what one section implies for another is written out.
+
+    A tracker looks at nobody below its low score, so the network need not either, whatever its mode.
+    """
+    score_min = max(settings.engine.score_min or 0.0, settings.track.score_low)
+    return settings.model_copy(update={"engine": settings.engine.model_copy(update={"score_min": score_min})})
 
 
 def presets() -> list[str]:
-    """Give the names of the presets that come with the project."""
+    """Names of the presets that come with the project."""
     return sorted(path.stem for path in PRESETS.glob("*.yaml"))
 
 
@@ -107,20 +135,25 @@ def _assignment(text: str) -> tuple[str, Any]:
         raise ConfigError(f"--set {text}: {value!r} is not a YAML value") from None
 
 
-def _line(mistake: dict[str, Any], origins: Mapping[str, str]) -> str:
+def _line(mistake: dict[str, Any], origins: Mapping[str, _Origin]) -> str:
     loc = [str(at) for at in mistake["loc"]]
     key = ".".join(loc[:2])
-    origin = origins.get(key) or next(
-        (file for name, file in origins.items() if name.startswith(f"{key}.")), "settings"
-    )
+    origin = origins.get(key) or _Origin(_section_origins(key, origins))
+    called, where = (origin.name, origin.name) if origin.typed else (f"{origin.name}: {key}".rstrip(": "), origin.name)
     if mistake["type"] == "extra_forbidden":
-        return f"{origin}: {key} is unknown{_nearest(loc)}"
+        return f"{where}: {key} is unknown{_nearest(loc)}"
     if mistake["type"] == "value_error":
-        return f"{origin}: {key}: {mistake['ctx']['error']}" if key else f"settings: {mistake['ctx']['error']}"
+        return f"{called}: {mistake['ctx']['error']}"
     if mistake["type"] == "model_type":
-        return f"{origin}: {key} is {mistake['input']!r}; it should be a mapping, as in  {key}: {{key: value}}"
+        return f"{called} is {mistake['input']!r}; it should be a mapping, as in  {key}: {{key: value}}"
     said = mistake["msg"].replace("Input should", "it should").replace("String should", "it should")
-    return f"{origin}: {key} is {mistake['input']!r}; {said}"
+    return f"{called} is {mistake['input']!r}; {said}"
+
+
+def _section_origins(section: str, origins: Mapping[str, _Origin]) -> str:
+    """Where the values of a section came from: of a mistake that lies in several of them together."""
+    names = [origin.name for key, origin in origins.items() if key.startswith(f"{section}.")]
+    return ", ".join(dict.fromkeys(names)) or "settings"
 
 
 def _nearest(loc: Sequence[str]) -> str:

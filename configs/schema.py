@@ -3,14 +3,36 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, field_validator, model_validator
 
 from configs.skeleton import SkeletonSettings
 
+SCORE_LOW = 0.3
+
+
+def _seconds_of(value: Any) -> Any:
+    """Seconds of 90, "1:30" or "0:01:30.5"; what is no text is left to the field."""
+    if not isinstance(value, str):
+        return value
+    try:
+        parts = [float(part) for part in value.split(":")]
+    except ValueError:
+        parts = []
+    if not 1 <= len(parts) <= 3 or min(parts) < 0:
+        raise ValueError(f"{value!r} is no time; it should be seconds or hh:mm:ss, as 90 or 0:01:30")
+    return float(sum(part * 60**at for at, part in enumerate(reversed(parts))))
+
+
+def _one_or_more(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
 Share = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
+Time = Annotated[Seconds, BeforeValidator(_seconds_of)]
+"""A time in a source: seconds, or text as 1:30."""
 
 
 class Section(BaseModel):
@@ -19,16 +41,36 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
+class SourceSettings(Section):
+    """What is read."""
+
+    # InstanceOf: a path need not be valid Unicode. exclude: an address may hold a password, and no stage needs it.
+    uris: Annotated[tuple[InstanceOf[str], ...], BeforeValidator(_one_or_more)] = Field(
+        (), exclude=True, description="Files, folders or globs; none: a demo that needs no network."
+    )
+
+
+class OutputSettings(Section):
+    """Where the outputs go."""
+
+    folder: str | None = Field(
+        None, description="Of a single source, or the parent of several; null: runs/NAME, numbered if taken."
+    )
+    overwrite: bool = Field(False, description="Write into the folder though it is there.")
+
+
 class DecodeSettings(Section):
     """How a source becomes frames."""
 
-    start_s: Seconds = Field(0.0, description="Frames before this time of the source are left out.")
-    end_s: Seconds | None = Field(None, description="Frames at or after this time are left out; null: to the end.")
+    start_s: Time = Field(0.0, description="From this time of the source on: seconds or hh:mm:ss.")
+    end_s: Time | None = Field(
+        None, description="Up to this time of the source: seconds or hh:mm:ss; null: to its end."
+    )
     assumed_fps: Annotated[float, Field(ge=0.001, le=1000)] = Field(
         25.0,
         description="Frame rate of a source that has no clock of its own: an image folder, a raw stream.",
     )
-    frame_px2_max: Annotated[int, Field(ge=1, le=1 << 28)] = Field(
+    frame_pixels_max: Annotated[int, Field(ge=1, le=1 << 28)] = Field(
         8192 * 8192, description="A frame with more pixels is refused before it is decoded."
     )
 
@@ -53,19 +95,19 @@ class EngineSettings(Section):
     mode: Literal["exact", "fast"] = Field("exact", description="exact: torchvision's results; fast: less work.")
     imgsz: Annotated[int, Field(ge=64, le=4096)] | None = Field(
         None,
-        description="Short side of what the network sees, in pixels; null: the mode's own (exact: lite 320, r50 800).",
+        description="Short side of the network's input, in pixels; null: the mode's own, exact: lite 320, r50 800.",
     )
     proposals: Annotated[int, Field(ge=1, le=1000)] | None = Field(
-        None, description="Places a frame that are looked into; null: the mode's own (exact: lite 100, r50 1000)."
+        None, description="Region proposals kept per frame; null: the mode's own, exact: lite 100, r50 1000."
     )
     score_min: Share | None = Field(
         None,
-        description="People scored below this are dropped before their keypoints; null: in a pipeline track.score_low, "
-        "else the mode's own (exact 0.05, fast 0.3).",
+        description="People scored below this are dropped before the keypoint head; null: in a pipeline "
+        "track.score_low, and never below it, else the mode's own, exact: 0.05, fast: 0.3.",
     )
     people_max: Annotated[int, Field(ge=1, le=100)] | None = Field(
         None,
-        description="At most so many people a frame, best first; null: the mode's own (exact: lite 30, r50 100).",
+        description="People per frame at most, best first; null: the mode's own, exact: lite 30, r50 100.",
     )
     threads: Annotated[int, Field(ge=0, le=256)] = Field(0, description="CPU threads; 0: one a core.")
     verify: bool = Field(False, description="Compare the backend with eager torch before the first frame, and say so.")
@@ -91,7 +133,7 @@ class InferSettings(Section):
     max_age_s: Annotated[float, Field(gt=0, le=60)] = Field(
         0.5, description="A live frame that is older when its turn comes is dropped: the newest wins."
     )
-    delay_ms_max: Annotated[float, Field(ge=0, le=1000)] = Field(
+    delay_s_max: Annotated[float, Field(ge=0, le=1)] = Field(
         0.0, description="A live frame waits at most so long for others to share its batch."
     )
 
@@ -106,7 +148,10 @@ class TrackSettings(Section):
     """How one person is followed from frame to frame."""
 
     score_high: Share = Field(0.6, description="A pose scored at or above this may start a track.")
-    score_low: Share = Field(0.3, description="A pose scored at or above this may continue a track.")
+    score_low: Share = Field(
+        default_factory=lambda values: min(SCORE_LOW, values.get("score_high", SCORE_LOW)),
+        description=f"A pose scored at or above this may continue a track; unset: {SCORE_LOW}, at most score_high.",
+    )
     match_min: Share = Field(0.25, description="A pose joins a track only at or above this similarity.")
     confirm_s: Seconds = Field(0.08, description="A person is shown after being followed for so long.")
     lost_after_s: Seconds = Field(1.0, description="A track unseen for longer than this has ended.")
@@ -119,10 +164,12 @@ class TrackSettings(Section):
 
 
 class SmoothSettings(Section):
-    """How keypoints are steadied."""
+    """How keypoints are smoothed."""
 
-    method: Literal["ema", "one-euro", "none"] = Field("ema", description="none: keypoints as detected.")
-    tau_s: Seconds = Field(0.05, description="Time constant for a keypoint that is sure; 0 switches it off.")
+    method: Literal["ema", "one-euro", "none"] = Field(
+        "ema", description="Smoothing of keypoints over time; none: as detected."
+    )
+    tau_s: Seconds = Field(0.05, description="Time constant for a keypoint of full confidence; 0: no smoothing.")
     jump_share: Annotated[float, Field(gt=0, le=10)] = Field(
         0.35, description="A keypoint further off than this share of the person's size for 0.15 s starts anew."
     )
@@ -131,10 +178,10 @@ class SmoothSettings(Section):
 class RenderSettings(Section):
     """What is drawn on a frame."""
 
-    kpt_thr: Share = Field(0.3, description="Keypoints less sure than this are not drawn.")
+    kpt_thr: Share = Field(0.3, description="Keypoints of lower confidence are not drawn.")
     labels: bool = Field(True, description="Write each person's id and score.")
     trail_s: Seconds = Field(0.0, description="Draw where each person was in the last seconds; 0: no trails.")
-    hud: bool = Field(True, description="A small line with frames a second, age and people.")
+    hud: bool = Field(True, description="A line with frames per second, age and people.")
 
 
 class VideoSettings(Section):
@@ -165,6 +212,7 @@ _STAGES = ["decode", "infer", "nms", "track", "records", "render", "video"]
 class RuntimeSettings(Section):
     """How stages are grouped, joined and watched."""
 
+    quiet: bool = Field(False, description="Say nothing but errors.")
     transport: Literal["ipc", "inproc"] = Field(
         "ipc", description="ipc: each group is a process; inproc: all groups are threads of one process."
     )
@@ -201,6 +249,8 @@ class RuntimeSettings(Section):
 class Settings(Section):
     """All settings of a run."""
 
+    source: SourceSettings = SourceSettings()
+    output: OutputSettings = OutputSettings()
     decode: DecodeSettings = DecodeSettings()
     engine: EngineSettings = EngineSettings()
     skeleton: SkeletonSettings = SkeletonSettings()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.errors import SourceError
-from configs.load import load
+from configs.load import load, resolve
 from stream.messages import End, Tracks
 from stream.pipeline import Pipeline
 from stream.records import Record, record_of
@@ -28,7 +28,7 @@ def tracks(source: str | Path, config: str | None = None, **changes: Any) -> Ite
         SourceError: a source cannot be read.
         EngineError: the network cannot be loaded.
     """
-    settings = load(config, (), {name.replace("_", ".", 1): value for name, value in changes.items()})
+    settings = resolve(load(config, (), {name.replace("_", ".", 1): value for name, value in changes.items()}))
     pipeline = Pipeline()
     stages = [pipeline.stage(name, settings) for name in ("infer", "nms", "track")]
     messages = pipeline.source(find([str(source)]), settings, lambda: False)

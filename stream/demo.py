@@ -18,7 +18,6 @@ from msgspec import structs
 from numpy.typing import NDArray
 
 from stream.messages import SourceSpec
-from stream.outputs import with_folders
 
 FPS = 30
 WIDTH, HEIGHT = 1280, 720
@@ -62,20 +61,15 @@ class _Actor:
         under += (self.rgb[mine] - under) * self.cover[mine] >> 7
 
 
-def demo_source(output: Path | None, overwrite: bool) -> list[SourceSpec]:
-    """Make the demo's clip, scene.mp4, in an output folder of its own; give it as the one source.
-
-    Raises:
-        OutputError: the folder cannot be made.
-    """
-    (spec,) = with_folders([SourceSpec("demo", "file", "")], output, overwrite)
+def with_scene(spec: SourceSpec) -> SourceSpec:
+    """The demo's source, its clip made in its folder as scene.mp4."""
     clip = Path(spec.folder) / "scene.mp4"
     make_scene(clip)
-    return [structs.replace(spec, uri=str(clip))]
+    return structs.replace(spec, uri=str(clip))
 
 
 def save_picture(overlay: Path, number: int) -> Path:
-    """Write one frame of an overlay as frame.png beside it; give its path."""
+    """Path of frame.png, one frame of an overlay, written beside it."""
     path = overlay.with_name("frame.png")
     with av.open(str(overlay)) as container:
         frames = container.decode(video=0)

@@ -48,7 +48,7 @@ class Infer(Stage):
         self._batch_max = min(infer.batch_max or best, slots or SLOTS_MAX)
         self.slots_wanted = 2 * self._batch_max + 2
         self._now_ns, self._age_ns_max = now_ns, infer.max_age_s * 1e9
-        self.patience_s = infer.delay_ms_max / 1000
+        self.patience_s = infer.delay_s_max
         self._live: set[str] = set()
         self._held: dict[str, list[Frame]] = {}
         """Frames that wait, by source; those of live sources together under the empty name."""

@@ -1,34 +1,44 @@
-"""Where the outputs of a run go; what is there already is never overwritten unasked."""
+"""Where the outputs of a run go: each source's folder has one owner, and what is there is never overwritten unasked."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import fcntl
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from msgspec import structs
 
 from configs.errors import OutputError
+from configs.schema import Settings
 from stream.messages import SourceSpec
 
+LOCK = ".posestream.lock"
+"""Held by the run that owns the folder. The kernel frees it however the run ends, so the file alone means nothing."""
+_WRITTEN = ("overlay.mp4", "keypoints.jsonl", "run.json", "frame.png")
 
-def with_folders(specs: Sequence[SourceSpec], output: Path | None, overwrite: bool) -> list[SourceSpec]:
-    """Give each source a folder of its own, made now.
+
+@contextmanager
+def output_folders(specs: Sequence[SourceSpec], settings: Settings) -> Iterator[list[SourceSpec]]:
+    """The sources with a folder each, which no other run can take meanwhile; those left empty are removed again.
 
     Args:
-        specs: the sources.
-        output: the folder of a single source, or the parent of several; None: runs/, here.
-        overwrite: use a folder that is there; else the next free of name, name-2, name-3 is taken.
+        specs: the sources; an empty uri: it will be made in its folder.
+        settings: `output` says where; `source.uris` tells a source named by itself from one that was searched for.
 
     Raises:
-        OutputError: a folder cannot be made.
+        OutputError: a folder cannot be made, is another run's, or an output would replace a source or become one.
     """
-    if output is None:
-        wanted = [Path("runs") / spec.name for spec in specs]
-    elif len(specs) == 1:
-        wanted = [output]
-    else:
-        wanted = [output / spec.name for spec in specs]
-    return [structs.replace(spec, folder=str(_make(path, overwrite))) for spec, path in zip(specs, wanted, strict=True)]
+    with ExitStack() as held:
+        placed = []
+        for spec, path in zip(specs, _wanted(specs, settings.output.folder), strict=True):
+            folder = held.enter_context(_made(path, settings.output.overwrite))
+            held.enter_context(_locked(folder))
+            placed.append(structs.replace(spec, folder=str(folder)))
+        _refuse_outputs_as_sources(placed, settings.source.uris)
+        yield placed
 
 
 def remove_empty(specs: Sequence[SourceSpec]) -> None:
@@ -39,18 +49,112 @@ def remove_empty(specs: Sequence[SourceSpec]) -> None:
             folder.rmdir()
 
 
-def _make(path: Path, overwrite: bool) -> Path:
-    number = 1
-    while True:
-        folder = path if number == 1 else path.with_name(f"{path.name}-{number}")
-        try:
-            folder.mkdir(parents=True, exist_ok=overwrite)
-            return folder
-        except FileExistsError:
+def _wanted(specs: Sequence[SourceSpec], output: str | None) -> list[Path]:
+    if output is None:
+        return [Path("runs") / spec.name for spec in specs]
+    if not output:
+        raise OutputError("--output is empty; give a folder")
+    path = Path(os.path.expanduser(output))
+    return [path] if len(specs) == 1 else [path / spec.name for spec in specs]
+
+
+@contextmanager
+def _made(path: Path, overwrite: bool) -> Iterator[Path]:
+    """The folder, or the next free one of name, name-2, name-3; at the end, if it was made here, gone if empty."""
+    folder, number, made = path, 1, list[Path]()
+    try:
+        while not _make(folder, made):
             if overwrite:
-                raise OutputError(f"output {folder} is a file; give a folder with --output") from None
+                break
+            if path.name in ("", ".."):
+                raise OutputError(f"output {path} is there already; name a new folder with --output, or --overwrite")
             number += 1
-        except OSError as error:
-            raise OutputError(
-                f"output {folder} cannot be made: {error.strerror}; give a folder you may write to with --output"
-            ) from None
+            folder = path.with_name(f"{path.name}-{number}")
+        yield folder
+    finally:
+        for each in reversed(made):
+            with suppress(OSError):  # it is not empty
+                each.rmdir()
+
+
+def _make(folder: Path, made: list[Path]) -> bool:
+    """Make a folder and its parents, noting each that was not there; False: it is there already."""
+    try:
+        if not folder.parent.exists():
+            _make(folder.parent, made)
+        folder.mkdir()
+    except FileExistsError:
+        if folder.is_dir():
+            return False
+        raise OutputError(f"output {folder} is a file; give a folder with --output") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(
+            f"output {folder} cannot be made: {reason}; give a folder you may write to with --output"
+        ) from None
+    made.append(folder)
+    return True
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    path = folder / LOCK
+    try:
+        descriptor = _lock(path)
+    except BlockingIOError:
+        owner = path.read_text(errors="replace").strip() if path.exists() else ""
+        raise OutputError(
+            f"output {folder} is in use by {owner or 'another run'}; wait for it or choose another --output"
+        ) from None
+    except OSError as error:
+        raise OutputError(
+            f"output {folder} cannot be written: {error.strerror}; give a folder you may write to with --output"
+        ) from None
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _lock(path: Path) -> int:
+    """Lock the file at that path, naming the owner in it; its descriptor."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.stat(path), os.fstat(descriptor)):
+                    os.ftruncate(descriptor, 0)
+                    os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+                    return descriptor
+        except OSError:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # its owner has just removed it: what is locked here is no longer at that path
+
+
+def _refuse_outputs_as_sources(specs: Sequence[SourceSpec], asked: Sequence[str]) -> None:
+    named = {str(Path(os.path.expanduser(uri))) for uri in asked}
+    for spec in specs:
+        searched = (
+            spec.uri if spec.kind == "images" else None if spec.uri in named else os.path.dirname(spec.uri) or "."
+        )
+        for folder in (Path(each.folder) for each in specs if spec.uri):
+            if searched and _same(searched, folder):
+                raise OutputError(
+                    f"output {folder} is the folder that is read: its overlay would be a source of the next run; "
+                    "choose another --output"
+                )
+            for name in _WRITTEN:
+                for path in (folder / name, folder / f"{name}.part"):
+                    if _same(spec.uri, path):
+                        raise OutputError(f"output {path} is the source {spec.uri}; choose another --output")
+
+
+def _same(one: str, other: Path) -> bool:
+    """Whether both are there and the same, by whatever name."""
+    try:
+        return os.path.samefile(one, other)
+    except OSError:
+        return False

@@ -32,10 +32,7 @@ class Pipeline:
         if name == "infer":
             from stream.infer import Infer
 
-            # The tracker looks at everybody down to its low score, in any mode, and at nobody below.
-            score_min = max(settings.engine.score_min or 0.0, settings.track.score_low)
-            engine = settings.engine.model_copy(update={"score_min": score_min})
-            return Infer(engine, settings.infer, settings.runtime.slots, skeleton)
+            return Infer(settings.engine, settings.infer, settings.runtime.slots, skeleton)
         if name == "nms":
             from stream.nms import Nms
 

@@ -118,7 +118,7 @@ class Supervisor:
             self._clean_up()
 
     def _make_stores(self, specs: list[GroupSpec]) -> None:
-        slot_bytes = self._settings.decode.frame_px2_max * 3
+        slot_bytes = self._settings.decode.frame_pixels_max * 3
         for spec in specs if len(specs) > 1 else ():
             if spec.store >= 0:
                 fds = frame_store.create(self._slots, slot_bytes)

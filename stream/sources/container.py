@@ -66,7 +66,7 @@ def video_stream(container: InputContainer, path: str, label: str, pixels_max: i
     if stream.codec_context is None:
         raise SourceError(f"{label}: no decoder for its video codec in {container.format.long_name}")
     if (pixels := stream.width * stream.height) > pixels_max:
-        raise SourceError(f"{label}: pictures of {pixels} pixels; frame_px2_max allows {pixels_max}")
+        raise SourceError(f"{label}: pictures of {pixels} pixels; frame_pixels_max allows {pixels_max}")
     stream.codec_context.options = {"max_pixels": str(pixels_max)}  # a later picture may be larger than the first
     stream.thread_type = "AUTO"
     return stream

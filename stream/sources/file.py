@@ -80,7 +80,7 @@ class FileSource(Recording):
     def _reopen(self) -> None:
         """Open the file, from its beginning."""
         self.close()
-        path, label, pixels_max = self.spec.path, self.spec.label, self.settings.frame_px2_max
+        path, label, pixels_max = self.spec.path, self.spec.label, self.settings.frame_pixels_max
         self._container = open_container(path, label, pixels_max)
         self._stream = video_stream(self._container, path, label, pixels_max)
 
@@ -167,7 +167,7 @@ class FileSource(Recording):
         """Why there is no frame."""
         if not self.damaged:
             return "no frame lies between --start and --end" if self.has_range else "holds no frame"
-        large = "" if self._stream.width else f", or each has more than {self.settings.frame_px2_max} pixels"
+        large = "" if self._stream.width else f", or each has more than {self.settings.frame_pixels_max} pixels"
         return f"no frame of its {self._stream.codec_context.name} video can be decoded{large}"
 
     def _truncation(self) -> str:

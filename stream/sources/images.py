@@ -90,7 +90,7 @@ class ImagesSource(Recording):
 
     def _picture(self, path: str) -> VideoFrame | None:
         """The image; None if it cannot be read, which is noted."""
-        label, pixels_max = printable(path), self.settings.frame_px2_max
+        label, pixels_max = printable(path), self.settings.frame_pixels_max
         try:
             with open_container(path, label, pixels_max) as container:
                 stream = video_stream(container, path, label, pixels_max)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from configs.errors import ConfigError
-from configs.load import load, presets
+from configs.load import load, presets, resolve
+from configs.options import TYPED
 from configs.schema import Settings
 
 
@@ -62,7 +63,7 @@ def test_a_part_that_is_no_mapping_is_said_whatever_else_is_set(tmp_path: Path, 
     engine, track = str(caught.value).splitlines()
     value = text.removeprefix("engine: ").strip()
     assert engine == f"{file}: engine is {value}; it should be a mapping, as in  engine: {{key: value}}"
-    assert track == "command line: track.score_low is 7; it should be less than or equal to 1"
+    assert track == "track.score_low is 7; it should be less than or equal to 1"
 
 
 def test_a_name_too_long_for_the_system_is_one_line() -> None:
@@ -103,9 +104,9 @@ def test_an_assignment_that_is_no_yaml_is_said() -> None:
 )
 def test_a_device_that_cannot_be_is_refused(device: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        load(None, (), {"engine.device": device})
+        load(None, (), {"engine.device": device}, TYPED)
     assert str(caught.value) == (
-        f"command line: engine.device: {device!r} is no device; "
+        f"--device: {device!r} is no device; "
         "it should be auto, cpu, cuda, cuda:0 to cuda:99, or several as cuda:0,cuda:1"
     )
 
@@ -143,3 +144,55 @@ def test_several_devices_need_groups_of_their_own() -> None:
 @pytest.mark.parametrize("name", presets())
 def test_every_preset_loads_and_changes_something(name: str) -> None:
     assert load(name) != Settings()
+
+
+def test_a_low_score_that_is_implied_gives_way_and_one_that_is_set_does_not() -> None:
+    assert load(None, ["track.score_high=0.2"]).track.score_low == 0.2
+    assert load(None, ["track.score_high=0.4"]).track.score_low == 0.3
+    assert load(None, ["track.score_low=0.5"], {"track.score_high": 0.7}).track.score_low == 0.5
+    with pytest.raises(
+        ConfigError, match=r"^--set, --conf: track: score_low is 0\.5; it must not pass score_high, 0\.4$"
+    ):
+        load(None, ["track.score_low=0.5"], {"track.score_high": 0.4}, TYPED)
+
+
+def test_what_a_mistake_implies_is_no_mistake_of_its_own() -> None:
+    with pytest.raises(ConfigError, match=r"^--conf is 7\.0; it should be less than or equal to 1$"):
+        load(None, (), {"track.score_high": 7.0}, TYPED)
+
+
+@pytest.mark.parametrize(("score_min", "resolved"), [(None, 0.3), (0.1, 0.3), (0.5, 0.5)])
+def test_the_network_looks_at_nobody_below_the_tracker_s_low_score(score_min: float | None, resolved: float) -> None:
+    assert resolve(load(None, (), {"engine.score_min": score_min})).engine.score_min == resolved
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [("90", 90.0), ("1:30", 90.0), ("0:01:30.5", 90.5), ("1:00:00", 3600.0), (90, 90.0), (None, None)],
+)
+def test_a_time_is_seconds_or_a_clock_s_text(given: object, seconds: float | None) -> None:
+    assert load(None, (), {"decode.end_s": given}).decode.end_s == seconds
+
+
+@pytest.mark.parametrize("given", ["1:x", "", "1:2:3:4", "-1", "1:-5"])
+def test_a_text_that_is_no_time_is_refused(given: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(None, (), {"decode.start_s": given}, TYPED)
+    assert str(caught.value) == f"--start: {given!r} is no time; it should be seconds or hh:mm:ss, as 90 or 0:01:30"
+
+
+def test_a_preset_may_hold_its_sources_and_options_go_before_it(tmp_path: Path) -> None:
+    (tmp_path / "cameras.yaml").write_text(
+        "source: {uris: [a.mp4, b.mp4]}\noutput: {folder: results, overwrite: true}\n"
+    )
+    settings = load(str(tmp_path / "cameras.yaml"))
+    assert settings.source.uris == ("a.mp4", "b.mp4")
+    assert (settings.output.folder, settings.output.overwrite) == ("results", True)
+    assert load(str(tmp_path / "cameras.yaml"), (), {"source.uris": ["c.mp4"]}).source.uris == ("c.mp4",)
+    assert load(None, ["source.uris=c.mp4"]).source.uris == ("c.mp4",)
+
+
+def test_sources_are_neither_printed_with_the_settings_nor_need_to_be_unicode() -> None:
+    settings = load(None, (), {"source.uris": ["rtsp://me:s3cret@camera/1", "caf\udce9.mp4"]})
+    assert settings.source.uris[1] == "caf\udce9.mp4"
+    assert "s3cret" not in settings.model_dump_json()

@@ -89,7 +89,7 @@ def test_images_that_cannot_be_read_are_named(tmp_path: Path) -> None:
         (tmp_path / f"{n}.png").write_bytes(b"torn")
     write_png(tmp_path / "14.png", np.zeros((300, 300, 3), np.uint8))
     (tmp_path / "clip.gif").write_bytes(b"GIF89a")
-    _, frames, end = read(tmp_path, frame_px2_max=128 * 96)
+    _, frames, end = read(tmp_path, frame_pixels_max=128 * 96)
     assert numbers(frames) == [0, 13]
     assert end.damaged == 13
     assert end.notes[0] == f"{tmp_path / '1.png'}: cannot be decoded"
@@ -182,8 +182,8 @@ def test_sound_with_a_cover_is_no_video(tmp_path: Path) -> None:
 
 def test_a_picture_beyond_the_limit_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
     write_video(tmp_path / "v.mp4", [numbered(1, 256, 256)] * 2)
-    _, _, end = read(tmp_path / "v.mp4", frame_px2_max=256 * 255)
-    assert end.problem == f"{tmp_path / 'v.mp4'}: pictures of 65536 pixels; frame_px2_max allows 65280"
+    _, _, end = read(tmp_path / "v.mp4", frame_pixels_max=256 * 255)
+    assert end.problem == f"{tmp_path / 'v.mp4'}: pictures of 65536 pixels; frame_pixels_max allows 65280"
 
 
 def test_a_small_file_that_claims_a_huge_picture_costs_no_memory(tmp_path: Path) -> None:

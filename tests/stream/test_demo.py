@@ -11,7 +11,8 @@ import pytest
 from engines.ops.oks import oks_nms
 from engines.ops.skeleton import COCO
 from engines.pose_engine import PoseEngine, load
-from stream.demo import FPS, HEIGHT, WIDTH, demo_source, make_scene
+from stream.demo import FPS, HEIGHT, WIDTH, make_scene, with_scene
+from stream.messages import SourceSpec
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +27,7 @@ def pictures(clip: Path) -> list[np.ndarray]:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    (spec,) = demo_source(tmp_path_factory.mktemp("runs") / "demo", overwrite=False)
-    assert spec.kind == "file"
+    spec = with_scene(SourceSpec("demo", "file", "", str(tmp_path_factory.mktemp("demo"))))
     assert Path(spec.uri).parent == Path(spec.folder)
     return Path(spec.uri)
 

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.cbook import get_sample_data
 from matplotlib.image import imread
 
-from configs.load import load
+from configs.load import load, resolve
 from stream.messages import Frame, Pixels
 from stream.pipeline import Pipeline
 
@@ -20,9 +20,8 @@ def scores(mode: str, **changes: Any) -> list[float]:
     """What the people of the portrait are scored, all that the tracker is given."""
     engine = {"engine.mode": mode, "engine.model": "lite", "engine.backend": "eager", "engine.imgsz": 128}
     named = {name.replace("_", ".", 1): value for name, value in changes.items()}
-    stage = Pipeline().stage(
-        "infer", load(None, (), {**engine, "engine.people_max": 20, "infer.batch_max": 1, **named})
-    )
+    settings = resolve(load(None, (), {**engine, "engine.people_max": 20, "infer.batch_max": 1, **named}))
+    stage = Pipeline().stage("infer", settings)
     height, width, _ = PORTRAIT.shape
     (poses,) = stage.process(Frame("a", 0, 0, 0, 0, 0, width, height, Pixels(PORTRAIT)))
     stage.close()
