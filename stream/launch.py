@@ -112,9 +112,16 @@ def launch(
         watch: shown where the run stands, ten times a second.
         factory: where the stages come from, as module:class.
 
+    Raises:
+        SourceError: no source can be read; found out before a model is loaded, or downloaded.
+
     Returns:
         The summary and, where a stage failed or a run.json could not be written, that error.
     """
+    if factory == PIPELINE:
+        from stream.sources.probe import check  # loads FFmpeg
+
+        check(specs, settings.decode)
     supervisor = Supervisor(settings, specs, factory)
     reporter = _Reporter(settings, specs, supervisor.progress)
 

@@ -12,6 +12,7 @@ import pytest
 from media import write_video
 from numbered import sources
 
+from configs.errors import SourceError
 from configs.load import load
 from configs.schema import Settings
 from stream.launch import launch
@@ -49,13 +50,25 @@ def test_a_run_whose_engine_fails_leaves_an_older_run_alone(spec: SourceSpec) ->
     assert contents(spec) == OLD
 
 
-def test_a_source_that_cannot_be_read_leaves_an_older_run_alone(spec: SourceSpec) -> None:
+def test_a_source_that_cannot_be_read_is_refused_before_the_engine_loads_and_an_older_run_left_alone(
+    spec: SourceSpec,
+) -> None:
     Path(spec.uri).write_bytes(b"no video")
-    summary, failure = launch(settings("auto"), [spec], lambda: 0, lambda _: None)
-    assert failure is None
-    assert summary.sources[0].outputs == []
-    assert summary.sources[0].unusable
+    with pytest.raises(SourceError, match="not a video that can be read"):
+        launch(settings("no.pth"), [spec], lambda: 0, lambda _: None)
     assert contents(spec) == OLD
+
+
+def test_a_source_that_cannot_be_read_among_others_is_named_when_its_turn_comes(
+    spec: SourceSpec, tmp_path: Path
+) -> None:
+    bad = SourceSpec("bad", "file", str(tmp_path / "bad.mp4"), str(tmp_path / "bad"))
+    Path(bad.uri).write_bytes(b"no video")
+    Path(bad.folder).mkdir()
+    summary, failure = launch(settings("auto"), [bad, spec], lambda: 0, lambda _: None)
+    assert failure is None
+    assert [(source.frames, source.unusable) for source in summary.sources] == [(0, True), (3, False)]
+    assert not Path(bad.folder).exists()
 
 
 def test_only_what_this_run_has_written_is_listed(spec: SourceSpec) -> None:
