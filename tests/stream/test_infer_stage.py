@@ -13,7 +13,6 @@ from matplotlib.image import imread
 from configs.schema import EngineSettings, InferSettings
 from stream.infer import Infer
 from stream.messages import Begin, End, Frame, Message, Pixels, Poses, SourceSpec
-from stream.square import squared
 
 PORTRAIT = np.asarray(imread(get_sample_data("grace_hopper.jpg", asfileobj=False)))[::2, ::2]
 ENGINE = EngineSettings(model="lite", backend="eager", imgsz=128)
@@ -115,16 +114,3 @@ def test_no_more_frames_are_waited_for_than_there_can_be() -> None:
     stage = Noted(batch_max=8, slots=2)
     assert names(through(stage, begin("a", False), frame("a", 0), frame("a", 1))) == ["Begin", "a0", "a1"]
     assert stage.batches == [2]
-
-
-def test_pixels_that_are_not_square_are_seen_square_and_people_lie_in_the_frame_s_own() -> None:
-    stage = Noted(batch_max=1)
-    narrow, wide = PORTRAIT[:, ::2], squared(PORTRAIT[:, ::2], (2, 1))
-    odd = Frame("a", 0, 0, 0, 0, 0, narrow.shape[1], narrow.shape[0], Pixels(narrow), pixel_aspect=(2, 1))
-    even = Frame("a", 0, 1, 0, 0, 0, wide.shape[1], wide.shape[0], Pixels(wide))
-    _, seen_odd, seen_even = through(stage, begin("a", False), odd, even)
-    assert isinstance(seen_odd, Poses)
-    assert isinstance(seen_even, Poses)
-    assert len(seen_odd.people) > 0
-    np.testing.assert_allclose(seen_odd.people.boxes * [2, 1, 2, 1], seen_even.people.boxes, atol=1e-3)
-    np.testing.assert_allclose(seen_odd.people.keypoints * [2, 1], seen_even.people.keypoints, atol=1e-3)
