@@ -16,7 +16,7 @@ from stream.sources.find import find
 def read(
     path: Path, stop: Callable[[], bool] = lambda: False, **settings: float
 ) -> tuple[Begin | None, list[Frame], End]:
-    """Give a file's beginning, its frames and its end."""
+    """A file's beginning, its frames and its end."""
     messages: list[Message] = list(decode(find([str(path)]), DecodeSettings.model_validate(settings), stop))
     *frames, end = messages
     begin = frames.pop(0) if frames else None
@@ -27,5 +27,5 @@ def read(
 
 
 def numbers(frames: list[Frame]) -> list[int]:
-    """Give the numbers that `media.numbered` painted."""
+    """The numbers that `media.numbered` painted."""
     return [number_of(frame.pixels.array) for frame in frames]

@@ -118,7 +118,7 @@ def cut_index(source: Path, path: Path) -> Path:
 
 
 def png_header(width: int, height: int) -> bytes:
-    """Give a PNG that claims a size and has no pixels."""
+    """A PNG that claims a size and has no pixels."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(99))), (b"IEND", b""))
     parts = [

@@ -11,7 +11,7 @@ from configs.errors import OutputError
 
 
 def part_of(path: Path) -> Path:
-    """Give the name under which a file is written until it is whole."""
+    """The name under which a file is written until it is whole."""
     return path.with_name(path.name + ".part")
 
 

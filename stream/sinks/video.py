@@ -94,7 +94,7 @@ class _Writer:
         self._sound: Sound | None = None
         with self._saying():
             part, options = part_of(self._path), {"movflags": "+faststart"}
-            self._out: OutputContainer = av.open(part, "w", format="mp4", options=options)
+            self._out: OutputContainer = av.open(f"file:{part}", "w", format="mp4", options=options)
         try:
             with self._saying():
                 self._add_video(begin, first, video)

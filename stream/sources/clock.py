@@ -1,4 +1,4 @@
-"""From what a container says of time to a clock that only rises."""
+"""A clock that only rises, made from what a container says of time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _LEAST_NS = 20_000  # two ticks of the 90 kHz clock that videos are written with
 
 
 class Clock:
-    """Gives each frame its time and epoch.
+    """Time and epoch of each frame.
 
     Within an epoch times rise strictly. A frame without a time gets the one that the frame rate leads to expect.
     A time that steps back a little is lifted; one that steps back by a second or more begins a new epoch.
@@ -23,7 +23,7 @@ class Clock:
         self.epoch = 0
 
     def time(self, pts: int | None, time_base: Fraction | None, size: tuple[int, int]) -> tuple[int, tuple[str, ...]]:
-        """Give the next frame's time in nanoseconds, and the flags it earns.
+        """Time of the next frame in nanoseconds, and the flags it earns.
 
         Args:
             pts: in units of `time_base`; None if unknown.
@@ -49,13 +49,13 @@ class Clock:
 
 
 def frame_rate(average: Fraction | None, guessed: Fraction | None) -> float | None:
-    """Give the frames a second, from FFmpeg's two opinions; None if it has none."""
+    """Frames a second, from FFmpeg's two opinions; None if it has none."""
     if average and guessed and average > 4 * guessed:  # it has taken the ticks of the clock for frames
         average = guessed
     return float(average or guessed or 0) or None
 
 
 def seconds_in(text: str) -> float | None:
-    """Read hh:mm:ss.fraction; None if it is something else."""
+    """Seconds of hh:mm:ss.fraction; None if it is something else."""
     found = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d*)?)", text)
     return int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3]) if found else None

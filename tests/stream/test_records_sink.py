@@ -45,6 +45,15 @@ def test_there_is_a_line_for_every_frame_and_each_fits_the_schema(tmp_path: Path
     assert [path.name for path in tmp_path.iterdir()] == ["keypoints.jsonl"]
 
 
+def test_a_record_says_how_wide_its_pixels_are_unless_they_are_square() -> None:
+    square = tracks(1, 1)
+    wide = structs.replace(square, frame=structs.replace(square.frame, pixel_aspect=(64, 45)))
+    rows = [json.loads(msgspec.json.encode(record_of(given))) for given in (square, wide)]
+    assert "pixel_aspect" not in rows[0]
+    assert rows[1] == rows[0] | {"pixel_aspect": [64, 45]}
+    jsonschema.validate(rows[1], json.loads(SCHEMA_FILE.read_text()))
+
+
 @pytest.mark.parametrize(
     ("part", "wrong"),
     [

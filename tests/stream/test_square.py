@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from matplotlib.cbook import get_sample_data
+from matplotlib.image import imread
 
+from configs.schema import EngineSettings, InferSettings
 from engines.ops.people import People
+from stream.infer import Infer
+from stream.messages import Frame, Pixels, Poses
 from stream.square import squared, unsquared
 
 
@@ -48,3 +53,17 @@ def test_what_is_found_is_where_it_was(at: int, aspect: tuple[int, int]) -> None
 
 def test_a_picture_of_one_pixel_can_be_squared() -> None:
     assert (squared(np.full((1, 1, 3), 9, np.uint8), (4, 1)) == 9).all()
+
+
+def test_the_network_sees_square_pixels_and_people_lie_in_the_frame_s_own() -> None:
+    portrait = np.asarray(imread(get_sample_data("grace_hopper.jpg", asfileobj=False)))
+    narrow, wide = portrait[::2, ::4], squared(portrait[::2, ::4], (2, 1))
+    odd = Frame("a", 0, 0, 0, 0, 0, narrow.shape[1], narrow.shape[0], Pixels(narrow), pixel_aspect=(2, 1))
+    even = Frame("a", 0, 1, 0, 0, 0, wide.shape[1], wide.shape[0], Pixels(wide))
+    stage = Infer(EngineSettings(model="lite", backend="eager", imgsz=128), InferSettings(batch_max=1), 8)
+    (seen_odd,), (seen_even,) = stage.process(odd), stage.process(even)
+    assert isinstance(seen_odd, Poses)
+    assert isinstance(seen_even, Poses)
+    assert len(seen_odd.people) > 0
+    np.testing.assert_allclose(seen_odd.people.boxes * [2, 1, 2, 1], seen_even.people.boxes, atol=1e-3)
+    np.testing.assert_allclose(seen_odd.people.keypoints * [2, 1], seen_even.people.keypoints, atol=1e-3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from fractions import Fraction
 from pathlib import Path
@@ -98,6 +99,13 @@ def test_pictures_longer_than_h264_allows_are_scaled_down(tmp_path: Path, shape:
     _, shown = pictures_of(copy(folder, tmp_path / "out"))[0]
     assert max(shown.shape) == 16_384
     assert shown.mean() == pytest.approx(200, abs=4)
+
+
+@pytest.mark.parametrize("name", ["14:30", "concat:x", os.fsdecode(b"caf\xe9")])
+def test_a_folder_may_have_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    source = write_video(tmp_path / "v.mp4", [numbered(n) for n in range(5)], audio="aac")
+    assert len(pictures_of(tmp_path / copy(source, Path(name)))) == 5
 
 
 def test_it_lasts_as_long_as_the_source(tmp_path: Path) -> None:
