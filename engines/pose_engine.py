@@ -9,8 +9,10 @@ for people in engine(frames):           # frames: (B, H, W, 3) uint8 RGB
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -28,7 +30,6 @@ from engines.backends.prebuild import Prebuild
 from engines.backends.task import Chosen, Task
 from engines.backends.verify import report
 from engines.memory import keep_freed_memory
-from engines.model.architecture import ARCHITECTURES
 from engines.model.inference import Finder, Found
 from engines.model.keypoint_rcnn import KeypointRCNN
 from engines.model.parts import Parts
@@ -98,16 +99,17 @@ class PoseEngine:
         self._device = _device(settings.device)
         self.notes: list[str] = []
         """Lines to be shown: what was chosen and why, and what could not be used."""
-        model, network = self._network(settings)
-        if network.architecture.keypoints != skeleton.size:
-            raise EngineError(
-                f"model {model} finds {network.architecture.keypoints} keypoints and skeleton.names has "
-                f"{skeleton.size}: name those of the model"
-            )
-        wanted = work(settings, ARCHITECTURES[model], self._device.type)
-        self.architecture, self._exact = wanted.architecture, wanted.exact
         self._prebuild: Prebuild | None = None
-        parts = self._build(settings, model, network, wanted)
+        with _device_errors(f"no memory to load model {settings.model}: use a smaller --model, or another --device"):
+            model, network = self._network(settings)
+            if network.architecture.keypoints != skeleton.size:
+                raise EngineError(
+                    f"model {model} finds {network.architecture.keypoints} keypoints and skeleton.names has "
+                    f"{skeleton.size}: name those of the model"
+                )
+            wanted = work(settings, network.architecture, self._device.type)
+            self.architecture, self._exact = wanted.architecture, wanted.exact
+            parts = self._build(settings, model, network, wanted)
         self._finder = network.finder(parts, wanted.architecture, wanted.limits, wanted.exact)
         self._crew = Crew(parts.side_by_side) if parts.side_by_side else None
         self.unsound = 0
@@ -129,23 +131,19 @@ class PoseEngine:
 
         Raises:
             ValueError: the frames are of another shape or type.
-            EngineError: there is not enough memory for them.
+            EngineError: there is not enough memory for them, or the device failed.
         """
         for index, frame in enumerate(frames):
             _check(index, frame)
         if not len(frames):
             return []
-        try:
+        with _device_errors(
+            f"no memory for {len(frames)} frames at once: use a smaller --imgsz, or --set infer.batch_max=1"
+        ):
             if self._crew and len(frames) > 1:
                 found = [one for some in self._crew.map(self._find_one, frames) for one in some]
             else:
                 found = self._find(self._finder, frames)
-        except (RuntimeError, MemoryError) as error:
-            if _says_no_memory(error):
-                raise EngineError(
-                    f"no memory for {len(frames)} frames at once: use a smaller --imgsz, or --set infer.batch_max=1"
-                ) from error
-            raise
         self.unsound += sum(unsound for _, unsound in found)
         return [people for people, _ in found]
 
@@ -221,9 +219,23 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _says_no_memory(error: RuntimeError | MemoryError) -> bool:
-    # On a CPU torch raises no class of its own for it.
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in str(error)
+@contextlib.contextmanager
+def _device_errors(no_memory: str) -> Iterator[None]:
+    """Say in one line that a device failed, and `no_memory` where it had too little of that."""
+    try:
+        yield
+    except EngineError:
+        raise
+    except (RuntimeError, MemoryError) as error:
+        text = str(error).strip().partition("\n")[0]
+        # On a CPU torch raises no class of its own for it.
+        if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or re.search(
+            "allocate memory|ALLOC_FAILED", str(error)
+        ):
+            raise EngineError(no_memory) from error
+        if isinstance(error, torch.AcceleratorError) or re.search(r"(CUDA|cuDNN|CUBLAS|cuBLAS) error", text):
+            raise EngineError(f"the GPU failed: {text}; use --device cpu, or another GPU") from error
+        raise
 
 
 def _check(index: int, frame: NDArray[np.uint8]) -> None:

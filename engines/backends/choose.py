@@ -76,7 +76,7 @@ def _build(backend: str, task: Task, named: bool) -> Parts:
             absent = _refused(task) if named else _served_meanwhile(task)
             return tensorrt.build(task.network, task.device, task.dtype, absent)
         case "inductor":
-            return inductor.build(task.network, task.device)
+            return inductor.build(task.network, task.device, task.usual_hw)
         case _:
             return _eager(task)
 

@@ -11,9 +11,7 @@ import copy
 import functools
 import hashlib
 import importlib
-import shutil
 import sys
-import tempfile
 import threading
 import warnings
 from importlib.metadata import version
@@ -27,6 +25,7 @@ from torch.nn import functional
 
 from configs.errors import EngineError
 from engines import cache_folder
+from engines.backends import openvino_cache
 from engines.backends.fingerprint import code_hash, weights_hash
 from engines.model.keypoint_rcnn import KeypointRCNN, LinearReLU
 from engines.model.parts import PartSpec
@@ -124,16 +123,13 @@ def converted(network: KeypointRCNN) -> dict[str, Any]:
     """
     openvino = library()
     parts = network.parts()
-    kept = cache_folder.folder() / "openvino" / _key(network)
-    if kept.is_dir():
-        try:
-            return {name: core().read_model(kept / f"{name}.xml") for name in parts}
-        except RuntimeError:
-            shutil.rmtree(kept, ignore_errors=True)  # damaged: it is made again
-    made = {name: _convert(openvino, part) for name, part in parts.items()}
-    with contextlib.suppress(OSError, RuntimeError):  # not kept: that costs seconds at the next start, nothing else
-        _keep(openvino, made, kept)
-    return made
+    folder = cache_folder.folder() / "openvino" / _key(network)
+    models = openvino_cache.read(core(), folder, parts)
+    if models is None:
+        models = {name: _convert(openvino, part) for name, part in parts.items()}
+        with contextlib.suppress(OSError, RuntimeError):  # not kept: that costs seconds at the next start, nothing else
+            openvino_cache.keep(openvino, models, folder)
+    return models
 
 
 class _ChannelsLast(nn.Module):
@@ -190,18 +186,6 @@ def _convert(openvino: ModuleType, part: PartSpec) -> Any:
         warnings.simplefilter("ignore", DeprecationWarning)
         traced = torch.jit.trace(_ChannelsLast(part).eval(), example, check_trace=False)
         return openvino.convert_model(traced, input=shape)
-
-
-def _keep(openvino: ModuleType, parts: dict[str, Any], folder: Path) -> None:
-    """All or nothing: processes that start together each write their own, and the first to be done stays."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=folder.parent))
-    try:
-        for name, part in parts.items():
-            openvino.save_model(part, scratch / f"{name}.xml", compress_to_fp16=False)
-        scratch.rename(folder)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _key(network: KeypointRCNN) -> str:

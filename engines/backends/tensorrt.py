@@ -14,7 +14,7 @@ from torch import Tensor
 from configs.errors import EngineError
 from engines.backends.tensorrt_engine import Maker, engine_cache, key, load, require_tensorrt
 from engines.model.keypoint_rcnn import KeypointRCNN
-from engines.model.parts import FP16_MAX, Parts, PartSpec, Run
+from engines.model.parts import FP16_MAX, Parts, PartSpec, Run, in_groups
 
 Absent = Callable[[str, tuple[int, int]], Run]
 """From a part's name and the height and width of pictures whose engine has not been made to what runs it instead."""
@@ -69,13 +69,6 @@ def parts_of(specs: Mapping[str, PartSpec], load: Load, device: torch.device, ab
     """
     run = {name: (_by_size if spec.takes_pictures else _head)(name, spec, load, absent) for name, spec in specs.items()}
     return Parts(run, device, FP16_MAX)
-
-
-def in_groups(run: Run, rows: Tensor, rows_max: int) -> Sequence[Tensor]:
-    """Run all rows, at most so many in one call; the first dimension of each result is that of `rows`."""
-    if len(rows) <= rows_max:
-        return run(rows)
-    return [torch.cat(pieces) for pieces in zip(*(run(group) for group in rows.split(rows_max)), strict=True)]
 
 
 def _head(name: str, spec: PartSpec, load: Load, _: Absent) -> Run:

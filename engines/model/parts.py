@@ -21,6 +21,13 @@ Run = Callable[[Tensor], Sequence[Tensor]]
 """One part, ready to run: (N, *row), N above 0, to tensors of N rows each."""
 
 
+def in_groups(run: Run, rows: Tensor, rows_max: int) -> Sequence[Tensor]:
+    """Results of all rows, at most so many in one call."""
+    if len(rows) <= rows_max:
+        return run(rows)
+    return [torch.cat(pieces) for pieces in zip(*(run(group) for group in rows.split(rows_max)), strict=True)]
+
+
 class Rows(NamedTuple):
     """Numbers of rows in one call of a part."""
 

@@ -266,6 +266,51 @@ except Exception as error:
     ]
 
 
+def test_too_little_memory_to_load_is_told_too() -> None:
+    code = """
+import resource
+import engines.backends.choose, engines.weights.load
+from engines.pose_engine import load
+pages = int(open("/proc/self/statm").read().split()[0])
+resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (4 << 20),) * 2)
+try:
+    load("lite", backend="eager", device="cpu")
+except Exception as error:
+    print(f"{type(error).__name__}: {error}")
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, timeout=60)
+    assert done.stdout.splitlines() == [
+        "EngineError: no memory to load model lite: use a smaller --model, or another --device"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        (
+            torch.AcceleratorError("CUDA error: an illegal memory access was encountered\nCompile with"),
+            "^the GPU failed: CUDA error: an illegal memory access was encountered; use --device cpu, or another GPU$",
+        ),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_NOT_INITIALIZED"), "^the GPU failed: cuDNN error: "),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "^no memory for 1 frames at once: "),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"), "^no memory for 1 frames at once: "),
+        (MemoryError(), "^no memory for 1 frames at once: "),
+    ],
+)
+def test_what_a_device_fails_of_is_no_fault_of_the_program(
+    portrait: NDArray[np.uint8], raised: Exception, told: str
+) -> None:
+    def fails(_: Tensor) -> list[Tensor]:
+        raise raised
+
+    engine = load("lite", backend="eager")
+    parts = engine._finder.parts
+    engine._finder = replace(engine._finder, parts=replace(parts, run={**parts.run, "features": fails}))
+    with pytest.raises(EngineError, match=told):
+        engine([portrait])
+
+
 def test_a_large_network_runs_from_end_to_end() -> None:
     torch.manual_seed(0)
     architecture = replace(R50, short_px=96, long_px=160)

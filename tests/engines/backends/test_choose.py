@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from torch import Tensor
 
 from configs.errors import EngineError
 from engines import cache_folder
-from engines.backends import eager, inductor, openvino
+from engines.backends import eager, openvino
 from engines.backends.choose import choose
 from engines.backends.task import Task
 from engines.model.architecture import LITE
@@ -108,17 +107,6 @@ def test_openvino_finds_the_same_people_in_a_photograph(by_openvino: Parts, refe
     torch.testing.assert_close(got.keypoints, wanted.keypoints, rtol=0, atol=1e-2)
 
 
-def test_openvino_reads_a_damaged_cache_as_none(
-    network: KeypointRCNN, reference: Parts, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    openvino.build(network, CPU)
-    (kept,) = (cache_folder.folder() / "openvino").iterdir()
-    (kept / "box_head.xml").write_text("<net")
-    _assert_same_parts(openvino.build(network, CPU), reference, 1)
-    assert (kept / "box_head.xml").stat().st_size > 100
-
-
 @pytest.mark.parametrize("threads", [1, 2])
 def test_openvino_is_given_as_many_threads_as_torch_is_set_to(
     network: KeypointRCNN, by_openvino: Parts, threads: int
@@ -180,23 +168,6 @@ def test_openvino_does_not_report_its_use(by_openvino: Parts) -> None:
     from openvino.tools.ovc import telemetry_utils
 
     assert telemetry_utils.tm.__name__ == "openvino.tools.ovc.telemetry_stub"
-
-
-@pytest.mark.skipif(
-    os.environ.get("POSESTREAM_SLOW") != "1",
-    reason="compiles for minutes: set POSESTREAM_SLOW=1",
-)
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch, about itself
-def test_inductor_gives_what_eager_gives(network: KeypointRCNN, reference: Parts) -> None:
-    parts = inductor.build(network, CPU)
-    _assert_same_parts(parts, reference, 1)
-    _assert_same_parts(parts, reference, 3)
-
-
-def test_inductor_says_that_it_needs_a_compiler(network: KeypointRCNN, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CXX", "no-such-compiler")
-    with pytest.raises(EngineError, match="needs a C\\+\\+ compiler and there is no no-such-compiler: install one"):
-        inductor.build(network, CPU)
 
 
 def test_auto_says_what_it_chose_and_stays_with_it(network: KeypointRCNN, by_openvino: Parts) -> None:

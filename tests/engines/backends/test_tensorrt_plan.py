@@ -18,9 +18,8 @@ from engines import compile as compile_engines
 from engines.backends import eager, tensorrt
 from engines.backends.exported import exported_part
 from engines.backends.fingerprint import weights_hash
-from engines.model.architecture import ARCHITECTURES
 from engines.model.keypoint_rcnn import KeypointRCNN
-from engines.model.parts import Run
+from engines.model.parts import Run, in_groups
 from engines.weights.load import load_model
 
 ROOT = Path(__file__).parents[3]
@@ -95,27 +94,13 @@ def test_more_rows_than_a_graph_takes_are_refused_by_it_so_they_are_run_in_group
     rows = torch.randn(17, 3, 32, 32)
     with pytest.raises((AssertionError, RuntimeError), match="16"):
         graph(rows)
-    for got, wanted in zip(tensorrt.in_groups(graph, rows, 16), part.module(rows), strict=True):
+    for got, wanted in zip(in_groups(graph, rows, 16), part.module(rows), strict=True):
         torch.testing.assert_close(got, wanted, rtol=1e-3, atol=1e-4)
 
 
 def test_bfloat16_is_refused(lite: KeypointRCNN) -> None:
     with pytest.raises(EngineError, match=r"float16 or float32, not in torch\.bfloat16"):
         exported_part(lite.parts()["keypoint_head"], HW, torch.bfloat16)
-
-
-def test_one_changed_weight_changes_the_hash_of_all() -> None:
-    with torch.device("meta"):
-        network = KeypointRCNN(ARCHITECTURES["lite"])
-    network = network.to_empty(device="cpu").requires_grad_(False)
-    for weights in network.parameters():
-        weights.zero_()
-    before = weights_hash(network)
-    network.rpn.head.cls_logits.bias[1] = 1e-30
-    after = weights_hash(network)
-    assert after != before
-    network.rpn.head.cls_logits.bias[1] = 0
-    assert weights_hash(network) == before
 
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda:0", marks=no_gpu), "cuda:99"])
