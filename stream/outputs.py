@@ -7,6 +7,7 @@ import os
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import product
 from pathlib import Path
 
 from msgspec import structs
@@ -67,7 +68,7 @@ def _made(path: Path, overwrite: bool) -> Iterator[Path]:
             if overwrite:
                 break
             if path.name in ("", ".."):
-                raise OutputError(f"output {path} is there already; name a new folder with --output, or --overwrite")
+                raise OutputError(f"output {path} is there already; name a new folder or give --overwrite")
             number += 1
             folder = path.with_name(f"{path.name}-{number}")
         yield folder
@@ -135,21 +136,19 @@ def _lock(path: Path) -> int:
 
 
 def _refuse_outputs_as_sources(specs: Sequence[SourceSpec], asked: Sequence[str]) -> None:
+    folders = [Path(spec.folder) for spec in specs]
+    for spec, folder in product((spec for spec in specs if spec.uri), folders):
+        for path in (folder / f"{name}{part}" for name in _WRITTEN for part in ("", ".part")):
+            if _same(spec.uri, path):
+                raise OutputError(f"output {path} is the source {spec.uri}; choose another --output")
     named = {str(Path(os.path.expanduser(uri))) for uri in asked}
-    for spec in specs:
-        searched = (
-            spec.uri if spec.kind == "images" else None if spec.uri in named else os.path.dirname(spec.uri) or "."
-        )
-        for folder in (Path(each.folder) for each in specs if spec.uri):
-            if searched and _same(searched, folder):
-                raise OutputError(
-                    f"output {folder} is the folder that is read: its overlay would be a source of the next run; "
-                    "choose another --output"
-                )
-            for name in _WRITTEN:
-                for path in (folder / name, folder / f"{name}.part"):
-                    if _same(spec.uri, path):
-                        raise OutputError(f"output {path} is the source {spec.uri}; choose another --output")
+    for spec, folder in product((spec for spec in specs if spec.uri), folders):
+        searched = spec.kind == "images" or str(Path(spec.uri)) not in named
+        if searched and _same(spec.uri if spec.kind == "images" else os.path.dirname(spec.uri) or ".", folder):
+            raise OutputError(
+                f"output {folder} is the folder that is read: its overlay would be a source of the next run; "
+                "choose another --output"
+            )
 
 
 def _same(one: str, other: Path) -> bool:
