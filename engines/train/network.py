@@ -42,6 +42,9 @@ class LossSettings:
 class TrainedKeypointRCNN(Trainable):
     """Losses of a network by task: objectness, anchors, person, boxes, keypoints."""
 
+    _mean: Tensor
+    _std: Tensor
+
     def __init__(self, network: KeypointRCNN, settings: LossSettings, seed: int) -> None:
         """Share the network's weights; `seed` decides which anchors and proposals are looked at."""
         super().__init__()
