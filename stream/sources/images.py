@@ -13,9 +13,9 @@ from msgspec import Struct
 
 from configs.errors import SourceError
 from configs.schema import DecodeSettings
+from stream.address import printable
 from stream.arrays import pack, unpack
 from stream.messages import Begin, End, Frame, SourceSpec
-from stream.sources.address import printable
 from stream.sources.clock import ClockState
 from stream.sources.container import open_container, video_stream
 from stream.sources.find import image_names, video_names
