@@ -12,7 +12,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-
 # Two workers of pytest share two cores: thread pools that spin would cost more than they give. Children inherit it;
 # it counts if it is set before torch is loaded.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
