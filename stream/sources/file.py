@@ -10,7 +10,6 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from configs.errors import SourceError
 from stream.messages import Begin, End, Frame
 from stream.sources.clock import Clock, frame_rate
 from stream.sources.container import bit_rate, clock_restarts, length_s, open_container, stored_aspect, video_stream
@@ -32,32 +31,18 @@ class FileSource(Recording):
     _stream: VideoStream
     _times: Timestamps
     _fps: float
-    _frames: Iterator[Frame]
-    _first: Frame | None = None
     _reached_ns = 0
     """When the last frame so far has been shown."""
     _marked = _failed = 0
     """Packets that the container marks as damaged; packets and frames that the decoder could not read, or in part."""
 
-    def open(self) -> Begin | None:
+    def decoded(self) -> Iterator[Frame]:
         self._reopen()
         self._times = Timestamps(self._opened, self._stream)
         rate = frame_rate(self._stream.average_rate, self._stream.guessed_rate) if self._times.known else None
         self._fps = rate or self.settings.assumed_fps
         self.clock = Clock(self._fps)
-        self._frames = self._in_range()
-        self._first = next(self._frames, None)
-        if self._first is None:
-            if self.stopped:
-                return None
-            raise SourceError(f"{self.spec.label}: {self._emptiness()}")
-        return self._begin(self._first)
-
-    def read(self) -> Iterator[Frame]:
-        if self._first is not None:
-            first, self._first = self._first, None
-            yield first
-            yield from self._frames
+        yield from self._in_range()
 
     def end(self, problem: str = "") -> End:
         return End(self.spec.name, self.frames, self.damaged, self.stopped, problem or self._truncation())
@@ -142,7 +127,7 @@ class FileSource(Recording):
                 errors = 0
                 yield picture
 
-    def _begin(self, first: Frame) -> Begin:
+    def begin(self, first: Frame) -> Begin:
         container, stream = self._opened, self._stream
         whole_s = length_s(container, stream) or (container.duration or 0) / av.time_base
         end_s = min(whole_s, self.end_s or whole_s) if whole_s else None
@@ -163,8 +148,7 @@ class FileSource(Recording):
             pixel_aspect=first.pixel_aspect,
         )
 
-    def _emptiness(self) -> str:
-        """Why there is no frame."""
+    def why_empty(self) -> str:
         if not self.damaged:
             return "no frame lies between --start and --end" if self.has_range else "holds no frame"
         large = "" if self._stream.width else f", or each has more than {self.settings.frame_px2_max} pixels"

@@ -28,8 +28,6 @@ class ImagesSource(Recording):
     An image that cannot be read keeps its time and is left out, counted and named.
     """
 
-    _frames: Iterator[Frame]
-    _first: Frame | None = None
     _images: Sequence[str] = ()
     _videos: Sequence[str] = ()
     _count = 0
@@ -42,37 +40,25 @@ class ImagesSource(Recording):
         self.damaged = 0
         self._unreadable: list[str] = []
 
-    def open(self) -> Begin | None:
+    def begin(self, first: Frame) -> Begin:
+        size, fps, length_s = (first.width, first.height), float(self._rate), float(self._count / self._rate)
+        return Begin(self.spec, *size, fps, self._count, length_s, start_s=self.start_s, end_s=self.end_s)
+
+    def end(self, problem: str = "") -> End:
+        return End(self.spec.name, self.frames, self.damaged, self.stopped, problem, notes=tuple(self._notes()))
+
+    def close(self) -> None:
+        """Nothing stays open: each image is closed once it is read."""
+
+    def decoded(self) -> Iterator[Frame]:
         try:
             names = os.listdir(self.spec.path)
         except OSError as error:
             raise SourceError(f"{self.spec.label}: folder cannot be read: {error.strerror}") from None
         self._images, self._videos = image_names(names), video_names(names)
-        self._frames = self._decoded()
-        self._first = first = next(self._frames, None)
-        if first is None:
-            if self.stopped:
-                return None
-            raise SourceError(f"{self.spec.label}: {self._emptiness()}")
-        size, fps, length_s = (first.width, first.height), float(self._rate), float(self._count / self._rate)
-        return Begin(self.spec, *size, fps, self._count, length_s, start_s=self.start_s, end_s=self.end_s)
-
-    def read(self) -> Iterator[Frame]:
-        if self._first is not None:
-            first, self._first = self._first, None
-            yield first
-            yield from self._frames
-
-    def end(self, problem: str = "") -> End:
-        return End(self.spec.name, self.frames, self.damaged, self.stopped, problem, tuple(self._notes()))
-
-    def close(self) -> None:
-        """Nothing stays open: each image is closed once it is read."""
-
-    def _decoded(self) -> Iterator[Frame]:
-        first, names = self._in_range()
-        self._count = len(names)
-        for number, name in enumerate(names, first):
+        first, chosen = self._in_range()
+        self._count = len(chosen)
+        for number, name in enumerate(chosen, first):
             if self.stop():
                 return
             picture = self._picture(os.path.join(self.spec.path, name))
@@ -105,8 +91,7 @@ class ImagesSource(Recording):
         self._unreadable.append(why)
         return None
 
-    def _emptiness(self) -> str:
-        """Why there is no frame."""
+    def why_empty(self) -> str:
         if not self._count:
             return "no frame lies between --start and --end"
         return f"none of its {self._count} images can be read"
