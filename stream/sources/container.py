@@ -16,10 +16,6 @@ _REFUSED = {"concat", "dash", "hls", "imf", "sdp", "webm_dash_manifest", "tty"}
 _STILLS = {"image2", "gif"}
 """Formats of pictures, beside those that end in _pipe; what they say of pixel shape is meant for print."""
 
-_MAY_RESTART = {"mpegts", "mpeg"}
-"""Formats that can be joined end to end, so that their clock starts anew within the file."""
-_PLACES = 16  # of a file at which its clock is looked at
-
 
 def open_container(path: str, label: str, pixels_max: int) -> InputContainer:
     """Open a file, and no other that it may name.
@@ -85,28 +81,6 @@ def length_s(container: InputContainer, stream: VideoStream) -> float | None:
     if container.duration and len(container.streams) == 1:
         return container.duration / av.time_base
     return None
-
-
-def clock_restarts(container: InputContainer, stream: VideoStream) -> bool:
-    """Whether the stream's times start anew somewhere: then a time has more than one place and no seek can be trusted.
-
-    Looks at places spread over the file, within a millisecond; leaves the container somewhere in it.
-    """
-    if container.format.name not in _MAY_RESTART:
-        return False
-    last_pos, last_dts = -1, None
-    for number in range(_PLACES):
-        try:
-            container.seek(container.size * number // _PLACES, unsupported_byte_offset=True)
-            packet = next((packet for packet in container.demux(stream) if packet.dts is not None), None)
-        except av.FFmpegError:
-            return False
-        if packet is None or packet.pos is None or packet.dts is None or packet.pos <= last_pos:
-            continue
-        if last_dts is not None and packet.dts <= last_dts:
-            return True
-        last_pos, last_dts = packet.pos, packet.dts
-    return False
 
 
 def bit_rate(container: InputContainer, stream: VideoStream) -> int | None:

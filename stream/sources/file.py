@@ -12,9 +12,9 @@ from av.video.stream import VideoStream
 
 from stream.messages import Begin, End, Frame
 from stream.sources.clock import Clock, frame_rate
-from stream.sources.container import bit_rate, clock_restarts, length_s, open_container, stored_aspect, video_stream
+from stream.sources.container import bit_rate, length_s, open_container, stored_aspect, video_stream
 from stream.sources.source import Recording
-from stream.sources.timestamps import Timestamps
+from stream.sources.timestamps import Timestamps, clock_restarts
 
 _ERRORS_MAX = 1000  # in a row, without a frame in between
 _SEEK_BACK_S = (0.0, 5.0, 20.0)  # a seek may miss: an index may be wrong, a transport stream has none
