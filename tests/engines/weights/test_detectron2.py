@@ -35,7 +35,7 @@ D2 = pytest.mark.parametrize("architecture", [R50_D2, R101, X101], ids=lambda ar
 
 
 def small(architecture: Architecture) -> Architecture:
-    body = replace(architecture.body, blocks=(1, 2, 1, 1))
+    body = replace(architecture.body, blocks=(1, 2, 1, 1), width=16)
     return replace(architecture, body=body, channels=16, box_features=8, keypoint_features=(8, 8))
 
 
