@@ -53,10 +53,11 @@ class KeypointRCNNLosses(nn.Module):
 
     def forward(self, images: Tensor, labels: Sequence[Target]) -> dict[str, Tensor]:
         """Losses of pictures (B, 3, H, W), normalised, and of the people that their labels name."""
-        seen = Features.of([part.float() for part in self._features(images)])
+        network = self.network.architecture
+        seen = Features.of([part.float() for part in self._features(images)], len(network.anchor_px))
         image_hw = (images.shape[2], images.shape[3])
         people = [_people(label, images.device) for label in labels]
-        pyramid = Pyramid.of(seen.levels, self.network.architecture.level_first)
+        pyramid = Pyramid.of(seen.levels, network.level_first - network.keypoint_levels)
         return {
             **self._proposal_losses(seen, image_hw, people),
             **self._box_losses(seen, image_hw, people, pyramid),
@@ -81,7 +82,7 @@ class KeypointRCNNLosses(nn.Module):
     ) -> dict[str, Tensor]:
         sizes = torch.tensor([image_hw] * len(people), dtype=torch.float32, device=seen.levels[0].device)
         with torch.no_grad():
-            detached = Features.of([part.detach() for group in seen for part in group])
+            detached = Features(*(tuple(part.detach() for part in group) for group in seen))
             proposals = propose(detached, image_hw, sizes, self.network.architecture, None)
         settings = self._settings
         sampled = [
@@ -90,8 +91,8 @@ class KeypointRCNNLosses(nn.Module):
             )
             for boxes, there, theirs in zip(proposals.boxes, proposals.alive, people, strict=True)
         ]
-        counts = [len(each.boxes) for each in sampled]
-        cells = self._roi_features(pyramid, torch.cat([each.boxes for each in sampled]), counts, BOX_CELLS)
+        counts, finest = [len(each.boxes) for each in sampled], self.network.architecture.keypoint_levels
+        cells = self._roi_features(pyramid, torch.cat([each.boxes for each in sampled]), counts, BOX_CELLS, finest)
         judged = [part.float().split(counts) for part in self._box_head(cells)]
         found = [
             detection_losses.box_head(logits, deltas, chosen, theirs)
@@ -121,9 +122,11 @@ class KeypointRCNNLosses(nn.Module):
             loss = losses.soft_cells(maps, targets.soft_cells(at, cells_hw, self._settings.sigma_cells))
         return losses.mean(loss, weights * inside)
 
-    def _roi_features(self, pyramid: Pyramid, boxes: Tensor, counts: Sequence[int], bins: int) -> Tensor:
+    def _roi_features(
+        self, pyramid: Pyramid, boxes: Tensor, counts: Sequence[int], bins: int, finest: int = 0
+    ) -> Tensor:
         image = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts)).to(boxes.device)
-        return roi_align(pyramid, boxes, image, bins, self.network.architecture.roi_aligned)
+        return roi_align(pyramid, boxes, image, bins, self.network.architecture.roi_aligned, finest)
 
     def _jittered(self, boxes: Tensor) -> Tensor:
         sides = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
