@@ -52,7 +52,7 @@ def off_by_one(parts: Parts) -> Parts:
 def one_cell_is_no_number(parts: Parts) -> Parts:
     def features(images: Tensor) -> Sequence[Tensor]:
         seen = parts.run["features"](images)
-        Features.of(seen).deltas[1][-1, 0, 0, 0] = torch.nan
+        Features.of(seen, len(LITE.anchor_px)).deltas[1][-1, 0, 0, 0] = torch.nan
         return seen
 
     return changed(parts, "features", features)
