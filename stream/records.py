@@ -59,7 +59,7 @@ class Record(Struct, frozen=True, kw_only=True):
 
 
 def record_of(tracks: Tracks) -> Record:
-    """Give a frame's record: pixels to a hundredth, scores to a ten-thousandth, time to a microsecond."""
+    """Record of a frame: pixels to a hundredth, scores to a ten-thousandth, time to a microsecond."""
     frame, people = tracks.frame, tracks.people
     confidence = people.confidence.round(4)[..., None]
     keypoints = np.concatenate([_pixels(tracks.smooth), confidence.astype(np.float64).round(4)], -1).tolist()
@@ -82,7 +82,7 @@ def record_of(tracks: Tracks) -> Record:
 
 
 def schema() -> bytes:
-    """Give the JSON Schema of a record."""
+    """JSON Schema of a record."""
     made = {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(Record)}
     return msgspec.json.format(msgspec.json.encode(made), indent=2) + b"\n"
 
