@@ -11,9 +11,9 @@ from configs.errors import EngineError
 
 
 def folder() -> Path:
-    """Give the folder, which need not exist yet: posestream in XDG_CACHE_HOME, else in ~/.cache.
+    """Path of the folder, which need not exist yet: posestream in XDG_CACHE_HOME, else in ~/.cache.
 
-    Who has no home, as an unknown user in a container, gets one among the temporary files.
+    Without a home directory (an unknown user in a container) it lies in the temporary folder.
 
     Source: https://specifications.freedesktop.org/basedir-spec/latest/; a path that is not absolute is to be ignored.
 

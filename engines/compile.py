@@ -25,7 +25,7 @@ _DTYPES = {"fp16": torch.float16, "fp32": torch.float32}
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command line and give its exit code: 0, or 6 and one line that says what is missing."""
+    """Run the command line; return its exit code: 0, or 6 and one line that says what is missing."""
     given = _parse(arguments)
     try:
         if given.child_of is None:
@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> int:
 
 
 def in_a_child(command: list[str]) -> int:
-    """Run a builder and give its exit code: 0, 6 or 130, whichever way it ended. Its output is shown as it comes."""
+    """Run a builder; return its exit code: 0, 6 or 130, whichever way it ended. Its output is shown as it comes."""
     ended = subprocess.run(command, check=False, env=child_environment()).returncode
     if ended not in (0, EngineError.exit_code, EXIT_INTERRUPTED):
         how = f"signal {signal.Signals(-ended).name}" if ended < 0 else f"exit code {ended}"

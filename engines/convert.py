@@ -19,7 +19,7 @@ from engines.weights.conversion import MODELS, convert
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command line and give its exit code: 0; 6 and one line that says why it cannot be done; 130 by Ctrl-C."""
+    """Run the command line; return its exit code: 0; 6 and one line that says why it cannot be done; 130 by Ctrl-C."""
     given = _parse(arguments)
     try:
         model = convert(given.checkpoint, given.output, given.architecture)

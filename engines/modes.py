@@ -20,11 +20,11 @@ class Cuts:
     short_px: int
     """Short side of what the network sees; the long side's limit shrinks with it."""
     proposals: int
-    """Places a picture that are looked into."""
+    """Region proposals kept per picture."""
     people_max: int
-    """People a picture whose keypoints are sought..."""
+    """At most so many people a picture, the best..."""
     score_min: float
-    """...and how sure of them the network must be."""
+    """...scored above this."""
     int8: tuple[str, ...] = ()
     """Parts computed in 8 bits, where they were prepared for it: see `engines.quantize`."""
 
@@ -36,8 +36,8 @@ _LARGE_GPU: Final = Cuts(short_px=480, proposals=300, people_max=30, score_min=0
 
 
 @dataclass(frozen=True)
-class Work:
-    """What an engine is to do."""
+class Plan:
+    """Input size and limits of an engine."""
 
     architecture: Architecture
     limits: Limits
@@ -47,8 +47,8 @@ class Work:
     """False: frames are scaled in whole grey levels, see `preprocess`, and keypoints sought nearby, see `peaks`."""
 
 
-def work(settings: EngineSettings, architecture: Architecture, device_type: str) -> Work:
-    """Give what an engine is to do on a "cpu" or a "cuda" device; what the settings name goes before the mode's own."""
+def plan(settings: EngineSettings, architecture: Architecture, device_type: str) -> Plan:
+    """Input size and limits on a "cpu" or a "cuda" device; explicit settings override the mode's presets."""
     exact = settings.mode == "exact"
     own = Cuts(architecture.short_px, architecture.proposals, architecture.people_max, _SCORE_MIN)
     cuts = own if exact else _cuts(architecture, device_type)
@@ -65,7 +65,7 @@ def work(settings: EngineSettings, architecture: Architecture, device_type: str)
     )
     score_min = cuts.score_min if settings.score_min is None else settings.score_min
     limits = Limits(score_min, settings.people_max or cuts.people_max)
-    return Work(seen, limits, cuts.int8, exact)
+    return Plan(seen, limits, cuts.int8, exact)
 
 
 def _cuts(architecture: Architecture, device_type: str) -> Cuts:

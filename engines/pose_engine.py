@@ -33,7 +33,7 @@ from engines.memory import keep_freed_memory
 from engines.model.inference import Finder, Found
 from engines.model.keypoint_rcnn import KeypointRCNN
 from engines.model.parts import Parts
-from engines.modes import Work, work
+from engines.modes import Plan, plan
 from engines.ops.people import People
 from engines.ops.skeleton import COCO, Skeleton
 from engines.preprocess import Batch, to_input
@@ -57,7 +57,7 @@ def load(
     score_min: float | None = None,
     threads: int = 0,
 ) -> PoseEngine:
-    """Give an engine; each setting is described in `configs.schema.EngineSettings`.
+    """An engine, ready to find people; each setting is described in `configs.schema.EngineSettings`.
 
     Raises:
         ValueError: a setting is out of its range.
@@ -107,12 +107,12 @@ class PoseEngine:
                     f"model {model} finds {network.architecture.keypoints} keypoints and skeleton.names has "
                     f"{skeleton.size}: name those of the model"
                 )
-            wanted = work(settings, network.architecture, self._device.type)
+            wanted = plan(settings, network.architecture, self._device.type)
             self.architecture, self._exact = wanted.architecture, wanted.exact
             parts = self._build(settings, model, network, wanted)
         self._finder = network.finder(parts, wanted.architecture, wanted.limits, wanted.exact)
         self._crew = Crew(parts.side_by_side) if parts.side_by_side else None
-        self.unsound = 0
+        self.dropped = 0
         """People dropped so far because the network gave no finite heat maps for them."""
 
     @property
@@ -124,7 +124,7 @@ class PoseEngine:
         return 8 if self._device.type == "cuda" else 1
 
     def __call__(self, frames: Frames) -> list[People]:
-        """Give the people of each frame, in pixels of that frame.
+        """The people of each frame, in pixels of that frame.
 
         Args:
             frames: (B, H, W, 3) uint8 RGB, or a list of (H, W, 3) of any sizes.
@@ -144,20 +144,20 @@ class PoseEngine:
                 found = [one for some in self._crew.map(self._find_one, frames) for one in some]
             else:
                 found = self._find(self._finder, frames)
-        self.unsound += sum(unsound for _, unsound in found)
+        self.dropped += sum(dropped for _, dropped in found)
         return [people for people, _ in found]
 
     def _find_one(self, parts: Parts, frame: NDArray[np.uint8]) -> list[tuple[People, int]]:
         return self._find(replace(self._finder, parts=parts), [frame])
 
     def _find(self, finder: Finder, frames: Frames) -> list[tuple[People, int]]:
-        """Of each frame its people, and how many were dropped; all are told of the first."""
+        """The people of each frame, and how many were dropped, all of which are counted at the first frame."""
         with torch.inference_mode(), finder.parts.glue():
             batch = to_input(list(frames), self.architecture, self._device, self._exact)
             if self._prebuild:
                 self._prebuild.want((batch.images.shape[2], batch.images.shape[3]))
             found = finder.find(batch.images, batch.sizes)
-        dropped = [found.unsound, *[0] * (len(frames) - 1)]
+        dropped = [found.dropped, *[0] * (len(frames) - 1)]
         return [(_people(found, batch, index), dropped[index]) for index in range(len(frames))]
 
     def _network(self, settings: EngineSettings) -> tuple[str, KeypointRCNN]:
@@ -167,7 +167,7 @@ class PoseEngine:
         self.notes += notes
         return name, network
 
-    def _build(self, settings: EngineSettings, model: str, network: KeypointRCNN, wanted: Work) -> Parts:
+    def _build(self, settings: EngineSettings, model: str, network: KeypointRCNN, wanted: Plan) -> Parts:
         fp16 = settings.precision != "fp32" and self._device.type == "cuda"
         if settings.precision == "fp16" and not fp16:
             raise EngineError("precision fp16 needs an NVIDIA GPU: use --precision fp32 or auto on a CPU")
@@ -182,9 +182,9 @@ class PoseEngine:
         return chosen.parts
 
     def _builder(self, settings: EngineSettings, model: str, task: Task) -> Prebuild | None:
-        """Give what has TensorRT's engines made, where TensorRT could be had and may be used.
+        """Background builder of TensorRT engines; None where TensorRT is unavailable or excluded.
 
-        Who names TensorRT waits here until there are engines for HD video. Others get them in the next run.
+        With --backend tensorrt this waits until there are engines for HD video. Other runs get them the next time.
         """
         if settings.backend not in ("auto", "tensorrt") or not tensorrt.usable(self._device):
             return None
@@ -221,7 +221,7 @@ def _device(name: str) -> torch.device:
 
 @contextlib.contextmanager
 def _device_errors(no_memory: str) -> Iterator[None]:
-    """Say in one line that a device failed, and `no_memory` where it had too little of that."""
+    """Raise EngineError with one line where a device fails, with `no_memory` where its memory is exhausted."""
     try:
         yield
     except EngineError:

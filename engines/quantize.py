@@ -31,7 +31,7 @@ from engines.backends import eager, openvino_models
 from engines.model.architecture import ARCHITECTURES
 from engines.model.keypoint_rcnn import KeypointRCNN
 from engines.model.parts import Parts, Run
-from engines.modes import Work, work
+from engines.modes import Plan, plan
 from engines.preprocess import to_input
 from engines.weights.load import load_model
 
@@ -76,7 +76,7 @@ def quantize(
     """
     models = openvino_models.converted(network)
     nncf = _import()
-    wanted = work(settings, ARCHITECTURES[settings.model], "cpu")
+    wanted = plan(settings, ARCHITECTURES[settings.model], "cpu")
     seen = _seen(network, wanted, pictures)
     written = []
     for part, model in models.items():
@@ -98,9 +98,9 @@ def quantize(
 
 
 def _seen(
-    network: KeypointRCNN, wanted: Work, pictures: Iterable[NDArray[np.uint8]]
+    network: KeypointRCNN, wanted: Plan, pictures: Iterable[NDArray[np.uint8]]
 ) -> dict[str, list[NDArray[np.float32]]]:
-    """Give what each part that is wanted is given while the network looks for people in the pictures."""
+    """Inputs of each part to be quantised, recorded while the network finds people in the pictures."""
     seen: dict[str, list[NDArray[np.float32]]] = {name: [] for name in wanted.int8}
 
     def noted(name: str, part: Run) -> Run:
@@ -144,7 +144,7 @@ def _import() -> ModuleType:
 
 
 def _read(patterns: Sequence[str]) -> Iterator[NDArray[np.uint8]]:
-    """Give pictures one after the other; what is none of all that are named is told before the first."""
+    """Pictures, decoded one at a time; each file is checked to be a picture before the first is decoded."""
     paths = [path for pattern in patterns for path in _paths(pattern)]
     if not paths:
         raise EngineError(f"no picture at {' '.join(patterns)}: name files, as holiday/*.jpg")

@@ -22,7 +22,7 @@ _FAR_PX = 1e6  # further out a point is as good as here, and its fixed-point for
 
 
 def colour_of(number: int) -> Colour:
-    """Give an identity its colour: always the same, far from its neighbours', never darker than mid grey.
+    """Colour of an identity: always the same, far from its neighbours', never darker than mid grey.
 
     Hues go round by the golden ratio, so that any few in a row lie far apart.
     """
@@ -89,7 +89,7 @@ class Canvas:
         self._lines(lines, colour, width)
 
     def path(self, points: F, colour: Colour) -> None:
-        """Draw a way, (P, 2), oldest point first, thin at its start."""
+        """Draw a trail, (points, 2), oldest point first, thin at its start."""
         at = _fixed(points)
         widest = max(1, round(2.5 * self._unit))
         thirds = [part for part in np.array_split(np.arange(len(at) - 1), 3) if len(part)]
@@ -120,7 +120,7 @@ class Canvas:
         cv2.circle(self.picture, (int(at[0]), int(at[1])), radius, colour, cv2.FILLED, cv2.LINE_AA, _SHIFT)
 
     def _size_px(self, text: str) -> tuple[int, int, int]:
-        """Give a text's width, its height above its line, and how far it hangs below."""
+        """Width of a text, its height above the baseline, and its depth below."""
         (width, above), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, self._letter, self._stroke)
         return width, above, below
 
@@ -138,7 +138,7 @@ class Canvas:
 
 
 def _fixed(xy: F) -> NDArray[np.int32]:
-    """Give OpenCV's fixed-point coordinates: its pixel centres are whole numbers, ours end in a half."""
+    """OpenCV's fixed-point coordinates: its pixel centres are whole numbers, ours end in a half."""
     fixed: NDArray[np.int32] = np.rint((np.clip(xy, -_FAR_PX, _FAR_PX) - 0.5) * (1 << _SHIFT)).astype(np.int32)
     return fixed
 

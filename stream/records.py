@@ -97,7 +97,7 @@ def live_record_of(tracks: Tracks, dropped_by: dict[str, int]) -> Record:
 
 
 def record_of(tracks: Tracks) -> Record:
-    """The record of a frame: pixels to a hundredth, scores to a ten-thousandth, time to a microsecond."""
+    """Record of a frame: pixels to a hundredth, scores to a ten-thousandth, time to a microsecond."""
     frame, people = tracks.frame, tracks.people
     confidence = people.confidence.round(4)[..., None]
     keypoints = np.concatenate([_pixels(tracks.smooth), confidence.astype(np.float64).round(4)], -1).tolist()

@@ -36,7 +36,7 @@ class Buckets:
         self._programs: dict[int, tuple[Tensor, Program]] = {}
 
     def __call__(self, rows: Tensor) -> list[Tensor]:
-        """Give what becomes of (N, ...) rows, N above 0; it may be overwritten by the next call."""
+        """Results of (N, ...) rows, N above 0; the next call may overwrite them."""
         most = self._sizes[-1]
         if len(rows) <= most:
             return self._run(rows)
@@ -80,7 +80,7 @@ class BySize:
         self._came_once: OrderedDict[tuple[int, int], None] = OrderedDict()
 
     def __call__(self, images: Tensor) -> list[Tensor]:
-        """Give what becomes of (B, C, H, W) pictures; as `Buckets` does."""
+        """Results of (B, C, H, W) pictures; the next call may overwrite them."""
         size = (images.shape[2], images.shape[3])
         if size not in self._kept and size not in self._came_once:
             _make_room(self._came_once, self._sizes_max)
@@ -100,7 +100,7 @@ def _make_room(kept: OrderedDict[tuple[int, int], Any], sizes_max: int) -> None:
 
 
 def powers_of_two(first: int, last: int) -> tuple[int, ...]:
-    """Give first, 2 * first, 4 * first, ... up to last."""
+    """first, 2 * first, 4 * first, ... and last."""
     sizes = [first]
     while sizes[-1] < last:
         sizes.append(min(2 * sizes[-1], last))

@@ -60,7 +60,7 @@ def _chosen(backend: str, task: Task) -> Chosen:
 
 
 def _ladder(task: Task) -> tuple[str, ...]:
-    """Give what `auto` tries: the one to be expected quickest first."""
+    """Backends that `auto` tries, the one expected to be quickest first."""
     if task.device.type == "cpu":
         return ("openvino", "eager")
     # Building engines takes minutes, so nobody is made to wait for them who did not ask for it.
@@ -110,7 +110,7 @@ def _served_meanwhile(task: Task) -> tensorrt.Absent:
 
 
 def _first(ladder: tuple[str, ...], task: Task) -> Chosen:
-    """Give the first that can be built; on a GPU, where graphs are recorded in the first calls, the first that runs."""
+    """The first backend that can be built; on a GPU, where graphs are recorded in the first calls, that also runs."""
     notes: list[str] = []
     for name in ladder:
         try:

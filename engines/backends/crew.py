@@ -26,7 +26,7 @@ class Crew:
         self._pool = ThreadPoolExecutor(how.at_once, "frame", initializer=_alone)
 
     def map(self, work: Callable[[Parts, T], R], each: Iterable[T]) -> list[R]:
-        """Give what `work` makes of each, in order.
+        """Results of `work` for each item, in order.
 
         Raises:
             Exception: whatever `work` raises.

@@ -30,7 +30,7 @@ class CacheError(OSError):
 
 
 def engine_key(facts: Mapping[str, str]) -> str:
-    """Give the name of the one engine that all these facts lead to: 64 hexadecimal digits."""
+    """Name of the one engine that all these facts lead to: 64 hexadecimal digits."""
     return hashlib.sha256(json.dumps(dict(facts), sort_keys=True).encode()).hexdigest()
 
 
@@ -55,7 +55,7 @@ class EngineCache:
         self._secret = self._own_secret()
 
     def load(self, key: str) -> bytes | None:
-        """Give an engine, or None where there is none that can be trusted."""
+        """A serialised engine; None if there is none that can be trusted."""
         path = self._path(key)
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -78,7 +78,7 @@ class EngineCache:
         return engine
 
     def load_or_build(self, key: str, build: Callable[[], bytes]) -> bytes:
-        """Give an engine; the first to ask builds it, all others wait for that and load it.
+        """A serialised engine; the first process to ask builds it, others wait and load it.
 
         Raises:
             OSError: the engine cannot be written.

@@ -38,7 +38,7 @@ def _hash(network: nn.Module) -> str:
 
 
 def code_hash(more: Iterable[Path] = ()) -> str:
-    """Give 64 hexadecimal digits that change with the network's code, and with that of these files."""
+    """64 hexadecimal digits that change with the network's code, and with that of these files."""
     digest = hashlib.sha256()
     for file in (*more, *sorted(Path(model.__path__[0]).glob("*.py"))):
         digest.update(file.read_bytes())

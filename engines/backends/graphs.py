@@ -41,7 +41,7 @@ Record = Callable[[nn.Module, Tensor, Place | None], Program]
 
 
 def build(network: KeypointRCNN, device: torch.device) -> Parts:
-    """Give a network's parts; the network is left as it is.
+    """A network's parts, each call one CUDA graph; the network is left as it is.
 
     Results of the part that takes pictures are fp16 and hold until it is called again; others are fp32 copies.
 
@@ -58,7 +58,7 @@ def build(network: KeypointRCNN, device: torch.device) -> Parts:
 
 
 def parts_of(network: KeypointRCNN, device: torch.device, dtype: torch.dtype, record: Record) -> Parts:
-    """Give parts that copy rows into buckets and run what `record` makes of them; on a CPU without a place."""
+    """Parts that copy rows into buckets and run what `record` makes of them; on a CPU without a place."""
     network = channels_last(copy.deepcopy(network).to(device, dtype))
     # One stream for all, and memory for each part: a graph may write, on its way, where another left its results. So
     # those hold until the same part is called again, whatever the other parts do.

@@ -22,7 +22,7 @@ _ROWS_MAX: Final = 100
 
 
 def measure(candidates: Sequence[Chosen], task: Task, notes: list[str]) -> list[float]:
-    """Give the seconds that each needs for a picture; taken in turn, so that other work on the machine meets all alike.
+    """Seconds that each backend needs for a picture; run in turn, so that other load on the machine meets all alike.
 
     One that cannot run it takes forever, and a note says why.
     """
@@ -41,7 +41,7 @@ def measure(candidates: Sequence[Chosen], task: Task, notes: list[str]) -> list[
 
 @torch.inference_mode()
 def once_s(parts: Parts, task: Task) -> float:
-    """Give the seconds that one picture takes.
+    """Seconds that one picture takes.
 
     Raises:
         EngineError, RuntimeError: it cannot be run.
@@ -59,6 +59,6 @@ def once_s(parts: Parts, task: Task) -> float:
 
 
 def line(backend: str, error: Exception) -> str:
-    """Put into one line why a backend cannot be used."""
+    """One line: why a backend cannot be used."""
     text = " ".join(str(error).split())
     return text if isinstance(error, EngineError) else f"backend {backend} cannot run this network: {text}"

@@ -35,7 +35,7 @@ class Compiled:
         """A request for each thread: it holds what one call computes."""
 
     def __call__(self, x: Tensor) -> list[Tensor]:
-        """Give the part's tensors without their nesting."""
+        """The part's results."""
         # Read in place; if that cannot be, copied by numpy: torch's threads would still be spinning when OpenVINO's
         # begin. Results are copied: their memory is overwritten by the next call.
         if not hasattr(self._own, "request"):
@@ -56,7 +56,7 @@ class PerShape:
         self.of = functools.lru_cache(_SHAPES_MAX)(compiled)
 
     def __call__(self, x: Tensor) -> list[Tensor]:
-        """Give the part's tensors without their nesting; 0.2 to 0.5 s later for a new shape.
+        """The part's results; a new shape is compiled first, which takes 0.2 to 0.5 s.
 
         Raises:
             EngineError: OpenVINO cannot compile it.
@@ -65,7 +65,7 @@ class PerShape:
 
 
 def build(network: KeypointRCNN, device: torch.device, int8: Collection[str] = ()) -> Parts:
-    """Give a network's parts, run by as many threads as torch is set to.
+    """A network's parts, run by as many threads as torch is set to.
 
     Args:
         network: the network.
@@ -110,7 +110,7 @@ def _run(spec: PartSpec, part: Compiled | PerShape) -> Run:
 def compile_parts(
     network: KeypointRCNN, int8: Collection[str] = (), streams: int = 1
 ) -> dict[str, Compiled | PerShape]:
-    """Give the parts by name.
+    """Compiled parts by name.
 
     Args:
         network: the network.

@@ -35,7 +35,7 @@ _ONE_AT_A_TIME: Final = threading.Lock()
 
 
 def library() -> ModuleType:
-    """Give OpenVINO.
+    """The package openvino.
 
     Raises:
         EngineError: it is not installed.
@@ -56,7 +56,7 @@ def library() -> ModuleType:
 
 
 def core() -> Any:
-    """Give OpenVINO's core, the one of this process.
+    """OpenVINO's core, one for the process.
 
     Each core changes where the process handles signals, and puts that back when it goes; when cores go in another order
     than they came, the next signal, as Ctrl-C, ends the process with a segmentation fault (2026.4).
@@ -75,23 +75,23 @@ def _core(openvino: ModuleType) -> Any:
 
 
 def given(x: Tensor) -> Tensor:
-    """Lay out what a part is given, (rows, channels, h, w), as its form of OpenVINO wants it: channels last."""
+    """(rows, h, w, channels) of a part's input (rows, channels, h, w): the layout of its OpenVINO model."""
     return x.permute(0, 2, 3, 1)
 
 
 def prepared_file(network: KeypointRCNN, part: str) -> Path | None:
-    """Give the file of a part in 8 bits, or None where there is none for these weights."""
+    """Path of a part quantised to 8 bits; None if there is none for these weights."""
     name = prepared_name(network, part)
     return next((path for path in (ASSETS / name, prepared_folder() / name) if path.is_file()), None)
 
 
 def prepared_folder() -> Path:
-    """Give the folder for parts in 8 bits that do not come with the project."""
+    """Folder of quantised parts that do not come with the project."""
     return cache_folder.folder() / "int8-nhwc"
 
 
 def prepared_name(network: KeypointRCNN, part: str) -> str:
-    """Give the file name of a part in 8 bits; it changes with the weights."""
+    """File name of a part quantised to 8 bits; it changes with the weights."""
     return f"{part}-{weights_hash(network)[:16]}.xml"
 
 
@@ -105,7 +105,7 @@ def save(model: Any, path: Path) -> None:
 
 
 def prepared(network: KeypointRCNN, part: str) -> Any | None:
-    """Give a part in 8 bits, or None where there is none for these weights.
+    """A part quantised to 8 bits; None if there is none for these weights.
 
     Raises:
         RuntimeError: it cannot be read.
@@ -115,7 +115,7 @@ def prepared(network: KeypointRCNN, part: str) -> Any | None:
 
 
 def converted(network: KeypointRCNN) -> dict[str, Any]:
-    """Give the parts in OpenVINO's form, by name: out of the cache, else made and kept there.
+    """OpenVINO models of the parts, by name: read from the cache, else converted and kept there.
 
     Raises:
         EngineError: OpenVINO is not installed.

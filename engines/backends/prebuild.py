@@ -69,7 +69,7 @@ class Prebuild:
             raise EngineError("backend tensorrt has no engines: their builder failed, what it said is above")
 
     def command(self, image_hw: tuple[int, int]) -> str:
-        """Give what a user can type to have the same built."""
+        """Command that a user can type to build the same."""
         return shlex.join(["python", "-m", self._module, *self._arguments, "--imgsz", f"{image_hw[0]}x{image_hw[1]}"])
 
     def _start(self, image_hw: tuple[int, int], output: int) -> subprocess.Popen[bytes]:
@@ -84,13 +84,13 @@ class Prebuild:
 
 
 def child(module: str, arguments: Sequence[str]) -> list[str]:
-    """Give the command that runs a builder as a child of this process."""
+    """Command that runs a builder as a child of this process."""
     # -P: a file of the folder that we are called in must not take the place of one of ours.
     return [sys.executable, "-P", "-m", module, "--child-of", str(os.getpid()), *arguments]
 
 
 def child_environment() -> dict[str, str]:
-    """Give an environment in which a child finds the modules that this process finds."""
+    """Environment in which a child finds the modules that this process finds."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 

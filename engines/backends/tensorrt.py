@@ -25,7 +25,7 @@ _ANY_HW = (0, 0)
 
 
 def build(network: KeypointRCNN, device: torch.device, dtype: torch.dtype, absent: Absent) -> Parts:
-    """Give a network's parts, with engines that have been made before. Each size of picture has one of its own.
+    """A network's parts, run by engines built before. Each size of picture has an engine of its own.
 
     Raises:
         EngineError: the device is no NVIDIA GPU, TensorRT is not installed, or the heads' engines have not been made.
@@ -36,7 +36,7 @@ def build(network: KeypointRCNN, device: torch.device, dtype: torch.dtype, absen
 
 
 def usable(device: torch.device) -> bool:
-    """Tell whether TensorRT is installed and the device is a GPU for it."""
+    """Whether TensorRT is installed and the device is a GPU for it."""
     try:
         require_tensorrt(device)
     except EngineError:
@@ -45,7 +45,7 @@ def usable(device: torch.device) -> bool:
 
 
 def obstacle(network: KeypointRCNN, device: torch.device, dtype: torch.dtype) -> str:
-    """Say what keeps `build` from the engines of the heads; empty: nothing, they have been made.
+    """Why `build` cannot load the engines of the heads; empty if it can.
 
     Raises:
         EngineError: the device is no NVIDIA GPU, or TensorRT is not installed.
@@ -62,7 +62,7 @@ def obstacle(network: KeypointRCNN, device: torch.device, dtype: torch.dtype) ->
 
 
 def parts_of(specs: Mapping[str, PartSpec], load: Load, device: torch.device, absent: Absent) -> Parts:
-    """Give parts that run the engines that are loaded.
+    """Parts that run loaded engines.
 
     Raises:
         EngineError: one that takes no pictures has none.

@@ -41,7 +41,7 @@ class Maker(NamedTuple):
 
 
 def engine_cache() -> EngineCache:
-    """Give the engines that are kept on this machine.
+    """The engines kept on this machine.
 
     Raises:
         EngineError: their folder cannot be used.
@@ -53,7 +53,7 @@ def engine_cache() -> EngineCache:
 
 
 def require_tensorrt(device: torch.device) -> tuple[ModuleType, ModuleType]:
-    """Give torch_tensorrt and tensorrt.
+    """The packages torch_tensorrt and tensorrt.
 
     Raises:
         EngineError: one of them is not installed, or the device is no GPU that is there.
@@ -74,7 +74,7 @@ def require_tensorrt(device: torch.device) -> tuple[ModuleType, ModuleType]:
 
 
 def load(maker: Maker, name: str, image_hw: tuple[int, int]) -> Run | None:
-    """Give one part, ready to run, or None where its engine has not been made. Of the heads the size is not used.
+    """One part, ready to run; None if its engine has not been built. Only the part that takes pictures has a size.
 
     Raises:
         EngineError: TensorRT is not there or cannot load it.
@@ -99,7 +99,7 @@ def make(maker: Maker, name: str, image_hw: tuple[int, int]) -> None:
 
 
 def key(maker: Maker, name: str, image_hw: tuple[int, int]) -> str:
-    """Give the name of an engine in the cache: it changes with all that the engine depends on."""
+    """Name of an engine in the cache: it changes with all that the engine depends on."""
     torch_tensorrt, tensorrt = require_tensorrt(maker.device)
     gpu = torch.cuda.get_device_properties(maker.device)
     driver = Path("/proc/driver/nvidia/version")

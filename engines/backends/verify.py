@@ -1,4 +1,4 @@
-"""Does a backend give what the reference gives? Both are run on made pictures, and the differences are listed."""
+"""Parity of a backend with the reference: both run on made pictures, and their differences are listed."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Parity:
         return all(self._within(one) for one in self.differences)
 
     def lines(self) -> list[str]:
-        """Give a table to be printed."""
+        """Table to be printed."""
         rows = [
             f"{one.what:<36}{one.largest:>14.3g}{one.relative:>12.2e}{'' if self._within(one) else '  TOO FAR'}"
             for one in self.differences
@@ -82,7 +82,7 @@ class Parity:
         ]
 
     def problem(self) -> str:
-        """Say in one line what is too far off."""
+        """One line: which results are too far off."""
         far = [f"{one.what} by {one.relative:.2g}" for one in self.differences if not self._within(one)]
         return f"off by more than {self.relative_max:g} of the largest value: {', '.join(far)}"
 

@@ -17,7 +17,7 @@ from engines.model.norm import Norm
 
 
 class Backbone(nn.Module):
-    """(B, 3, H, W) to the feature levels that people are cut out of, finest first; H and W multiples of 32."""
+    """(B, 3, H, W) to the feature levels that RoI features are pooled from, finest first; H and W multiples of 32."""
 
     def __init__(self, architecture: Architecture, norm: Norm = nn.Identity) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class Backbone(nn.Module):
 
 
 class FeaturePyramid(nn.Module):
-    """Gives every tap of the body what the coarser ones saw. Source: https://arxiv.org/abs/1612.03144."""
+    """Feature pyramid: every tap of the body, with the coarser ones added. Source: https://arxiv.org/abs/1612.03144."""
 
     def __init__(self, taps: tuple[int, ...], channels: int) -> None:
         super().__init__()
@@ -175,5 +175,5 @@ def _conv(inputs: int, outputs: int, side: int, norm: Norm, stride: int = 1, gro
 
 
 def halved(level: Tensor) -> Tensor:
-    """Give every second cell of a level, from the first on."""
+    """(B, C, ceil(h / 2), ceil(w / 2)) every second cell of a level, from the first on."""
     return torch.nn.functional.max_pool2d(level, kernel_size=1, stride=2)

@@ -11,7 +11,7 @@ _GROWTH_MAX = math.log(1000 / 16)
 
 
 def decode(deltas: Tensor, references: Tensor, weights: tuple[float, float] = (1.0, 1.0)) -> Tensor:
-    """Give the boxes (..., 4) that deltas (..., 4) make of references (..., 4).
+    """(..., 4) boxes that deltas (..., 4) make of references (..., 4).
 
     `weights` divide the shift of the centre and the logarithm of the growth.
     Source: https://arxiv.org/abs/1311.2524, appendix C.
@@ -31,13 +31,13 @@ def encode(boxes: Tensor, references: Tensor, weights: tuple[float, float] = (1.
 
 
 def clip(boxes: Tensor, sizes: Tensor) -> Tensor:
-    """Move the corners of boxes (B, ..., 4) into pictures of sizes (B, 2): height, width."""
+    """Boxes (B, ..., 4) with their corners moved into pictures of sizes (B, 2): height, width."""
     ends = sizes.flip(1).repeat(1, 2)  # (B, 4): w, h, w, h
     ends = ends.view(len(sizes), *[1] * (boxes.dim() - 2), 4)
     return boxes.clamp(min=0).minimum(ends)
 
 
 def not_smaller(boxes: Tensor, side_px: float) -> Tensor:
-    """Say of each box (..., 4) whether both its sides are at least `side_px`; a box that is NaN is not."""
+    """(...) whether both sides of each box (..., 4) are at least `side_px`; False for a box that is NaN."""
     sides = boxes[..., 2:] - boxes[..., :2]
     return (sides >= side_px).all(-1)

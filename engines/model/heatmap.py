@@ -17,7 +17,7 @@ from engines.model.transfer import to_device, to_host
 
 _WINDOW = 2
 """Cells to each side of a keypoint's pixel that count as being there."""
-_UNSOUND, _UNSURE = -1.0, 0.0
+_NOT_FINITE, _UNSURE = -1.0, 0.0
 """Said of a peak beside the numbers of it: its map is not finite; another place may be higher."""
 
 
@@ -30,12 +30,12 @@ class Points(NamedTuple):
     """(N, K) the stretched map's logit there."""
     confidence: Tensor
     """(N, K) in 0..1 the share of the map's softmax that lies within two cells of it and of its pixel."""
-    sound: Tensor
-    """(N,) False: a map of this person is not finite, and the rest means nothing."""
+    finite: Tensor
+    """(N,) False: a heat map of the person is not finite, and the person's other values are undefined."""
 
 
 def keypoints(groups: Sequence[tuple[Tensor, Tensor]], exact: bool = True, on_cpu: bool | None = None) -> Points:
-    """Give the keypoints of N people, who come in one group or more.
+    """The keypoints of N people, who come in one group or more.
 
     The device is asked once, and again only where a GPU was not sure of a map: a CPU looks into those.
 
@@ -46,23 +46,23 @@ def keypoints(groups: Sequence[tuple[Tensor, Tensor]], exact: bool = True, on_cp
         on_cpu: see `peaks`.
     """
     found = to_host(torch.cat([_seen(maps, boxes, exact, on_cpu) for maps, boxes in groups]))
-    people, kinds = (found[..., 4] == _UNSURE).nonzero().unbind(1)
-    if len(people):
+    person, keypoint = (found[..., 4] == _UNSURE).nonzero().unbind(1)
+    if len(person):
         each = [heats for maps, _ in groups for heats in maps]
-        heats = torch.stack([each[person][kind] for person, kind in zip(people.tolist(), kinds.tolist(), strict=True)])
-        boxes = torch.cat([boxes for _, boxes in groups])[people]
-        found[people, kinds] = _seen(to_host(heats)[:, None], boxes, exact)[:, 0]
-    return Points(found[..., :2], found[..., 2], found[..., 3], found[:, 0, 4] != _UNSOUND)
+        heats = torch.stack([each[n][k] for n, k in zip(person.tolist(), keypoint.tolist(), strict=True)])
+        boxes = torch.cat([boxes for _, boxes in groups])[person]
+        found[person, keypoint] = _seen(to_host(heats)[:, None], boxes, exact)[:, 0]
+    return Points(found[..., :2], found[..., 2], found[..., 3], found[:, 0, 4] != _NOT_FINITE)
 
 
 def _seen(maps: Tensor, boxes: Tensor, exact: bool = True, on_cpu: bool | None = None) -> Tensor:
-    """(N, K, 5) x, y, logit and confidence where stretched maps (N, K, h, w) are highest; 1, `_UNSURE` or `_UNSOUND`.
+    """(N, K, 5) x, y, logit, confidence where stretched maps (N, K, h, w) are highest; 1, `_UNSURE` or `_NOT_FINITE`.
 
-    It asks a GPU nothing. What is not finite goes through it like the rest, for no place depends on it.
+    A GPU is asked nothing. Maps that are not finite go through it like the rest, for no index depends on them.
     """
     at, logits, sure = peaks(maps, _sides(boxes).ceil(), exact, on_cpu)
-    sound = maps.flatten(1).sum(1, keepdim=True).isfinite()  # NaN and infinity survive a sum
-    sure = sure.to(maps.dtype).masked_fill(~sound, _UNSOUND)
+    finite = maps.flatten(1).sum(1, keepdim=True).isfinite()  # NaN and infinity survive a sum
+    sure = sure.to(maps.dtype).masked_fill(~finite, _NOT_FINITE)
     return torch.cat((_described(maps, boxes, at, logits), sure[..., None]), -1)
 
 
@@ -103,7 +103,7 @@ def _share_within(maps: Tensor, first: Tensor, last: Tensor, reach: Sequence[int
 
 
 def _cells(first: Tensor, last: Tensor, reach: int, count: int) -> tuple[Tensor, Tensor]:
-    """(N, K, reach) numbers of cells from first (N, K, 1) on, and which of them are among `count` and not past last."""
+    """(N, K, reach) cell indices first ... first + reach - 1, clamped to the map; mask of those inside, <= last."""
     cells = first.long() + torch.arange(reach, device=first.device)
     there = cells.clamp(0, count - 1)
     return there, (cells == there) & (cells <= last)

@@ -47,8 +47,8 @@ class Found:
     """(N, K)."""
     confidence: Tensor
     """(N, K) in 0..1."""
-    unsound: int
-    """How many more there were, whose heat maps were not finite."""
+    dropped: int
+    """Number of people left out because their heat maps were not finite."""
 
 
 @dataclass(frozen=True)
@@ -61,47 +61,46 @@ class Finder:
     exact_peaks: bool = True
     """False: keypoints are looked for around the highest cells of their heat maps alone; see `peaks`."""
     rounds: int | None = None
-    """Rounds of suppression before it is asked whether they were enough; None: `_ROUNDS`, but a CPU is always asked."""
+    """Rounds of suppression before the device is asked whether it converged; None: `_ROUNDS`, on a CPU after each."""
 
     def find(self, images: Tensor, sizes: Tensor) -> Found:
-        """Give the people of pictures (B, 3, H, W), whose sizes (B, 2) without padding are height, width."""
+        """The people of pictures (B, 3, H, W), whose sizes (B, 2) without padding are height, width."""
         seen = Features.of(self.parts.run["features"](images), len(self.architecture.anchor_px))
         pyramid = Pyramid.of(seen.levels, self.architecture.level_first - self.architecture.keypoint_levels)
         rounds = self.rounds or (None if images.device.type == "cpu" else _ROUNDS)
-        image, boxes, scores, settled = self._detect(seen, pyramid, images, sizes, rounds)
-        if not settled:
+        image, boxes, scores, converged = self._detect(seen, pyramid, images, sizes, rounds)
+        if not converged:
             image, boxes, scores, _ = self._detect(seen, pyramid, images, sizes, None)
         points = self._keypoints(pyramid, image, boxes)
-        sound = points.sound
+        finite = points.finite
         return Found(
-            image[sound],
-            boxes[sound],
-            scores[sound],
-            points.xy[sound],
-            points.logits[sound],
-            points.confidence[sound],
-            unsound=len(sound) - int(sound.sum()),
+            image[finite],
+            boxes[finite],
+            scores[finite],
+            points.xy[finite],
+            points.logits[finite],
+            points.confidence[finite],
+            dropped=len(finite) - int(finite.sum()),
         )
 
     def _detect(
         self, seen: Features, pyramid: Pyramid, images: Tensor, sizes: Tensor, rounds: int | None
     ) -> tuple[Tensor, Tensor, Tensor, bool]:
-        """(N,) pictures, (N, 4) boxes, (N,) scores on the host; and whether the rounds were enough."""
+        """(N,) pictures, (N, 4) boxes, (N,) scores on the host; and whether suppression converged."""
         proposals = propose(seen, (images.shape[2], images.shape[3]), sizes, self.architecture, rounds)
-        image = torch.arange(len(images), device=images.device).repeat_interleave(proposals.alive.shape[1])
-        cut_outs = self._cut(
-            pyramid, proposals.boxes.flatten(0, 1), image, BOX_CELLS, self.architecture.keypoint_levels
-        )
-        logits, deltas = self.parts.run["box_head"](cut_outs)
+        image = torch.arange(len(images), device=images.device).repeat_interleave(proposals.valid.shape[1])
+        finest = self.architecture.keypoint_levels
+        roi_features = self._roi_features(pyramid, proposals.boxes.flatten(0, 1), image, BOX_CELLS, finest)
+        logits, deltas = self.parts.run["box_head"](roi_features)
         people = detect(logits, deltas, proposals, sizes, self.limits, rounds)
         batch, count = people.scores.shape
         flat = to_host(
-            torch.cat((people.boxes.flatten(), people.scores.flatten(), people.settled.view(1).to(people.boxes)))
+            torch.cat((people.boxes.flatten(), people.scores.flatten(), people.converged.view(1).to(people.boxes)))
         )
-        boxes, scores, settled = flat[: -batch * count - 1], flat[-batch * count - 1 : -1], flat[-1]
+        boxes, scores, converged = flat[: -batch * count - 1], flat[-batch * count - 1 : -1], flat[-1]
         exists = scores >= 0
         image = torch.arange(batch).repeat_interleave(count)
-        return image[exists], boxes.view(-1, 4)[exists], scores[exists], bool(settled)
+        return image[exists], boxes.view(-1, 4)[exists], scores[exists], bool(converged)
 
     def _keypoints(self, pyramid: Pyramid, image: Tensor, boxes: Tensor) -> Points:
         groups = [slice(start, start + _PEOPLE_AT_ONCE) for start in range(0, len(boxes), _PEOPLE_AT_ONCE)]
@@ -121,9 +120,9 @@ class Finder:
 
     def _maps(self, pyramid: Pyramid, image: Tensor, boxes: Tensor) -> Tensor:
         device = pyramid.cells.device
-        cut_outs = self._cut(pyramid, to_device(boxes, device), to_device(image, device), KEYPOINT_CELLS)
-        (maps,) = self.parts.run["keypoint_head"](cut_outs)
+        roi_features = self._roi_features(pyramid, to_device(boxes, device), to_device(image, device), KEYPOINT_CELLS)
+        (maps,) = self.parts.run["keypoint_head"](roi_features)
         return maps.float()
 
-    def _cut(self, pyramid: Pyramid, boxes: Tensor, image: Tensor, bins: int, finest: int = 0) -> Tensor:
+    def _roi_features(self, pyramid: Pyramid, boxes: Tensor, image: Tensor, bins: int, finest: int = 0) -> Tensor:
         return roi_align(pyramid, boxes, image, bins, self.architecture.roi_aligned, finest)

@@ -17,7 +17,7 @@ from engines.model.stretched import WIDTH_MAX, Best, Stretched
 _PATCHES = 52
 """Patches a map that a GPU looks into before it is asked: enough for 999 of 1000 maps of photographs."""
 _OUTER = 3 / 16
-"""How much of the steps from the outer cells to the inner ones a pixel can add: see `_highest`."""
+"""How much of the steps from the outer cells to the inner ones a pixel can add: see `_upper_bound`."""
 
 
 class Peaks(NamedTuple):
@@ -32,7 +32,7 @@ class Peaks(NamedTuple):
 
 
 def peaks(maps: Tensor, sizes: Tensor, exact: bool = True, on_cpu: bool | None = None) -> Peaks:
-    """Give the highest pixels of stretched maps.
+    """The highest pixels of stretched maps.
 
     A GPU is asked nothing: it looks into the most promising patches, and says where they do not settle a map. On a
     CPU all that could hold the highest pixel are looked into.
@@ -44,62 +44,62 @@ def peaks(maps: Tensor, sizes: Tensor, exact: bool = True, on_cpu: bool | None =
             highest pixel is seldom elsewhere, and this takes a third of the time, or less.
         on_cpu: whether to do as on a CPU; None: where maps lie on one.
     """
-    people, kinds, _, _ = maps.shape
+    people, keypoints, _, _ = maps.shape
     stretched = Stretched.of(maps, sizes)
     if exact:
-        logits, place, sure = _highest_pixels(stretched, maps.device.type == "cpu" if on_cpu is None else on_cpu)
+        logits, position, sure = _highest_pixels(stretched, maps.device.type == "cpu" if on_cpu is None else on_cpu)
     else:
-        logits, place = _first(stretched.look(*stretched.around_highest_cells()), people * kinds)
+        logits, position = _first(stretched.look(*stretched.around_highest_cells()), people * keypoints)
         sure = torch.ones_like(logits, dtype=torch.bool)
-    at = torch.stack((place % WIDTH_MAX, torch.div(place, WIDTH_MAX, rounding_mode="floor")), -1)
-    return Peaks(*(each.unflatten(0, (people, kinds)) for each in (at.to(maps.dtype), logits, sure)))
+    at = torch.stack((position % WIDTH_MAX, torch.div(position, WIDTH_MAX, rounding_mode="floor")), -1)
+    return Peaks(*(each.unflatten(0, (people, keypoints)) for each in (at.to(maps.dtype), logits, sure)))
 
 
 def _highest_pixels(stretched: Stretched, on_cpu: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """(N * K,) logits and places of the highest pixels, and whether they are sure."""
-    bounds = _bounds_of(stretched)
-    promised, patch = bounds.topk(1 if on_cpu else _PATCHES, sorted=False)  # (N * K, P)
+    """(N * K,) logits and positions of the highest pixels, and whether they are sure."""
+    bounds = _patch_bounds(stretched)
+    promised, patch = bounds.topk(1 if on_cpu else _PATCHES, sorted=False)  # (N * K, patches)
     of = torch.arange(len(bounds), device=bounds.device)[:, None].expand_as(patch)
     looked = stretched.look(of.flatten(), patch.flatten())
     looked = looked._replace(logit=looked.logit.masked_fill(promised.flatten() == -torch.inf, -torch.inf))
-    logits, place = _first(looked, len(bounds))
+    logits, position = _first(looked, len(bounds))
     bounds.scatter_(1, patch, -torch.inf)
     if not on_cpu:
-        return logits, place, bounds.amax(1) < logits
+        return logits, position, bounds.amax(1) < logits
     rest = (bounds >= logits[:, None]).flatten().numpy().nonzero()[0]  # much quicker than torch's
     if len(rest):
         of, patch = (torch.from_numpy(each) for each in divmod(rest, bounds.shape[1]))
         others = stretched.look(of, patch)
-        logits, place = _first(Best(*(torch.cat(each) for each in zip(looked, others, strict=True))), len(bounds))
-    return logits, place, torch.ones_like(logits, dtype=torch.bool)
+        logits, position = _first(Best(*(torch.cat(each) for each in zip(looked, others, strict=True))), len(bounds))
+    return logits, position, torch.ones_like(logits, dtype=torch.bool)
 
 
 def _first(best: Best, maps: int) -> tuple[Tensor, Tensor]:
-    """(maps,) the highest logit of each map, and the first place in reading order where it is."""
+    """(maps,) the highest logit of each map, and the first position in reading order where it is."""
     logits = best.logit.new_full((maps,), -torch.inf).scatter_reduce_(0, best.of, best.logit, "amax")
-    place = torch.where(best.logit == logits[best.of], best.place, WIDTH_MAX**2)
-    return logits, place.new_full((maps,), WIDTH_MAX**2).scatter_reduce_(0, best.of, place, "amin")
+    position = torch.where(best.logit == logits[best.of], best.position, WIDTH_MAX**2)
+    return logits, position.new_full((maps,), WIDTH_MAX**2).scatter_reduce_(0, best.of, position, "amin")
 
 
-def _bounds_of(stretched: Stretched) -> Tensor:
-    """(N * K, (h + 1) * (w + 1)) what no pixel of a patch passes; -inf for one without pixels."""
+def _patch_bounds(stretched: Stretched) -> Tensor:
+    """(N * K, (h + 1) * (w + 1)) upper bound of the pixels of each patch; -inf for one without pixels."""
     maps = stretched.maps
     people, _, h, w = maps.shape
     padded = functional.pad(maps.flatten(0, 1), (2, 2, 2, 2), mode="replicate")
-    bounds = _bounds(padded.unflatten(0, maps.shape[:2]))
+    bounds = _upper_bounds(padded.unflatten(0, maps.shape[:2]))
     if stretched.some_empty:
         empty = stretched.count == 0
         bounds.masked_fill_(empty[people:, None, : h + 1, None] | empty[:people, None, None, : w + 1], -torch.inf)
     return bounds.flatten(2).flatten(0, 1)
 
 
-def _bounds(padded: Tensor) -> Tensor:
-    """(N, K, h + 1, w + 1) what no pixel of a patch passes, from the cells (N, K, h + 4, w + 4) around it."""
-    return _highest(*_limits(padded), -1)
+def _upper_bounds(padded: Tensor) -> Tensor:
+    """(N, K, h + 1, w + 1) upper bound of the pixels of each patch, from padded cells (N, K, h + 4, w + 4)."""
+    return _upper_bound(*_column_bounds(padded), -1)
 
 
-def _limits(padded: Tensor) -> tuple[Tensor, Tensor]:
-    """As `_highest` of the cells themselves, down the columns; and what no pixel falls below."""
+def _column_bounds(padded: Tensor) -> tuple[Tensor, Tensor]:
+    """Upper and lower bound of the interpolation along each column."""
     steps = padded.diff(dim=-2)
     before, after = steps[..., :-2, :], steps[..., 2:, :].neg()
     cell1, cell2 = padded[..., 1:-2, :], padded[..., 2:-1, :]
@@ -110,8 +110,8 @@ def _limits(padded: Tensor) -> tuple[Tensor, Tensor]:
     )
 
 
-def _highest(high: Tensor, low: Tensor, dim: int) -> Tensor:
-    """Bound the bicubic curve between cells 1 and 2 of each four in a row, which lie between `low` and `high`.
+def _upper_bound(high: Tensor, low: Tensor, dim: int) -> Tensor:
+    """Upper bound of the bicubic curve between cells 1 and 2 of each four in a row, themselves in `low`..`high`.
 
     At share t it is (1 - s) p1 + s p2 + 3/4 t (1 - t) ((1 - t) (p1 - p0) + t (p2 - p3)) with
     s = t - t (1 - t) (1 - 2 t) / 4, which lies in 0..1 too: a mean of p1 and p2, and at most 3/16 of the larger step.

@@ -26,8 +26,8 @@ class Detections(NamedTuple):
     """(B, D, 4)."""
     scores: Tensor
     """(B, D) in 0..1; -1 where there is nobody."""
-    settled: Tensor
-    """() False: the rounds of suppression were not enough, and this is wrong."""
+    converged: Tensor
+    """() False: suppression had not converged after the given rounds, and these are wrong."""
 
 
 class Limits(NamedTuple):
@@ -42,7 +42,7 @@ class Limits(NamedTuple):
 def detect(
     logits: Tensor, deltas: Tensor, proposals: Proposals, sizes: Tensor, limits: Limits, rounds: int | None
 ) -> Detections:
-    """Give the people of each picture.
+    """The people of each picture.
 
     Args:
         logits: the box head's (B * P, 2), background first.
@@ -52,14 +52,14 @@ def detect(
         limits: which of them are wanted.
         rounds: see `suppress`.
     """
-    scores = logits.float().softmax(-1)[:, 1].view_as(proposals.alive)
+    scores = logits.float().softmax(-1)[:, 1].view_as(proposals.valid)
     boxes = decode(deltas.float()[:, 4:].view_as(proposals.boxes), proposals.boxes, _WEIGHTS)
     boxes = clip(boxes, sizes)
-    alive = proposals.alive & (scores > limits.score_min) & not_smaller(boxes, SIDE_PX_MIN)
-    scores, boxes = _best_first(torch.where(alive, scores, -1.0), boxes)
-    stays, settled = suppress(boxes, scores >= 0, IOU_MAX, rounds)
+    valid = proposals.valid & (scores > limits.score_min) & not_smaller(boxes, SIDE_PX_MIN)
+    scores, boxes = _best_first(torch.where(valid, scores, -1.0), boxes)
+    stays, converged = suppress(boxes, scores >= 0, IOU_MAX, rounds)
     scores, boxes = _best_first(torch.where(stays, scores, -1.0), boxes)
-    return Detections(boxes[:, : limits.people_max], scores[:, : limits.people_max], settled & proposals.settled)
+    return Detections(boxes[:, : limits.people_max], scores[:, : limits.people_max], converged & proposals.converged)
 
 
 def _best_first(scores: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:

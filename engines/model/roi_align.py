@@ -1,7 +1,7 @@
-"""Boxes cut out of feature levels, each from the level that fits its size, all in one gather.
+"""RoIAlign: features of boxes, each pooled from the level that fits its size, all in one gather.
 
 Source: https://arxiv.org/abs/1703.06870, section 3; the choice of level: https://arxiv.org/abs/1612.03144, equation 1.
-Letters: B pictures, C channels, N boxes, S cells of all levels of all pictures.
+Letters: B pictures, C channels, R boxes, S cells of all levels of all pictures.
 """
 
 from __future__ import annotations
@@ -49,50 +49,50 @@ class Pyramid:
 def roi_align(
     pyramid: Pyramid, boxes: Tensor, image: Tensor, bins: int, aligned: bool = False, finest: int = 0
 ) -> Tensor:
-    """Give what lies in each box, in bins x bins bins.
+    """RoI features: each box in bins x bins bins.
 
     A bin is the mean of 2x2 points, each interpolated between the four cells around it.
 
     Args:
-        pyramid: where to cut.
-        boxes: (N, 4) pixels of the network's input.
-        image: (N,) of which picture.
+        pyramid: what is pooled from.
+        boxes: (R, 4) pixels of the network's input.
+        image: (R,) of which picture.
         bins: along each axis.
+        aligned: shift by half a cell, and take boxes narrower than a cell as they are.
         finest: no level before this one is used, counted from 0.
-        aligned: shift by half a cell and cut boxes narrower than a cell as they are.
 
     Returns:
-        (N, C, bins, bins), its memory channels last.
+        (R, C, bins, bins), its memory channels last.
     """
     level = level_of(boxes, pyramid.level_first, len(pyramid.hw)).clamp(min=finest)
     scale = torch.pow(2.0, -(level + pyramid.level_first).to(boxes.dtype))[:, None]
-    starts, ends = (boxes * scale - (0.5 if aligned else 0.0)).split(2, dim=1)  # (N, 2): x, y
+    starts, ends = (boxes * scale - (0.5 if aligned else 0.0)).split(2, dim=1)  # (R, 2): x, y
     sides = ends - starts if aligned else (ends - starts).clamp(min=1)
-    hw = pyramid.hw[level]  # (N, 2)
-    cells, weights = _taps(starts, sides, hw.flip(1), bins)  # (N, 2: x, y, bins, 4)
+    hw = pyramid.hw[level]  # (R, 2)
+    cells, weights = _taps(starts, sides, hw.flip(1), bins)  # (R, 2: x, y, bins, 4)
     base = pyramid.starts[level] + image * (hw[:, 0] * hw[:, 1])
     rows = base[:, None, None] + cells[:, 1] * hw[:, 1, None, None]
-    which = _each_with_each(rows, cells[:, 0], torch.add)  # (N, bins, bins, 16)
-    weight = _each_with_each(weights[:, 1], weights[:, 0], torch.mul)
+    which = _outer(rows, cells[:, 0], torch.add)  # (R, bins, bins, 16)
+    weight = _outer(weights[:, 1], weights[:, 0], torch.mul)
     # The sum of weighted rows is one fused pass; nothing of size taps x C is ever made.
-    cut = functional.embedding_bag(
+    pooled = functional.embedding_bag(
         which.flatten(0, 2),
         pyramid.cells,
         mode="sum",
         per_sample_weights=weight.flatten(0, 2).to(pyramid.cells),
     )
-    return cut.view(len(boxes), bins, bins, -1).permute(0, 3, 1, 2)
+    return pooled.view(len(boxes), bins, bins, -1).permute(0, 3, 1, 2)
 
 
-def _each_with_each(y: Tensor, x: Tensor, join: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """(N, bins, bins, 16) each of four along y with each of four along x, of each bin (N, bins, 4) with each."""
+def _outer(y: Tensor, x: Tensor, join: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """(R, bins, bins, 16) every y tap combined with every x tap, for every pair of bins (R, bins, 4)."""
     # All sixteen beside each other before bins meet bins: loops over four numbers cost more than what they do.
     y, x = y.repeat_interleave(4, -1), x.repeat(1, 1, 4)
     return join(y[:, :, None], x[:, None])
 
 
 def level_of(boxes: Tensor, level_first: int, levels: int) -> Tensor:
-    """(N,) which of the levels, counted from 0, fits each box (N, 4)."""
+    """(R,) which of the levels, counted from 0, fits each box (R, 4)."""
     sides = boxes[:, 2:] - boxes[:, :2]
     side = (sides[:, 0] * sides[:, 1]).sqrt()
     level = torch.floor(_PERSON_LEVEL + torch.log2(side / _PERSON_PX) + 1e-6)
@@ -106,14 +106,14 @@ def _taps(start: Tensor, side: Tensor, cells: Tensor, bins: int) -> tuple[Tensor
     """
     at = torch.arange(bins * _SAMPLES, device=start.device, dtype=start.dtype)
     bin_side = side[..., None] / bins
-    place = torch.floor(at / _SAMPLES) * bin_side + (at % _SAMPLES + 0.5) * (bin_side / _SAMPLES) + start[..., None]
+    position = torch.floor(at / _SAMPLES) * bin_side + (at % _SAMPLES + 0.5) * (bin_side / _SAMPLES) + start[..., None]
     cells = cells[..., None]
-    inside = (place >= -1) & (place <= cells)
+    inside = (position >= -1) & (position <= cells)
     last = cells - 1
-    place = place.clamp(min=0).minimum(last.to(place.dtype))
-    low = place.long()
+    position = position.clamp(min=0).minimum(last.to(position.dtype))
+    low = position.long()
     high = torch.minimum(low + 1, last)
-    share = place - low
+    share = position - low
     which = torch.stack((low, high), -1).unflatten(-2, (bins, _SAMPLES)).flatten(-2)
     weight = torch.stack((1 - share, share), -1) * (inside[..., None] / _SAMPLES)
     return which, weight.unflatten(-2, (bins, _SAMPLES)).flatten(-2)

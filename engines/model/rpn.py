@@ -1,4 +1,4 @@
-"""Anchors moved by what the network says, the best of them kept: where something may be.
+"""Region proposals: anchors decoded with the network's deltas, the best of them kept.
 
 Letters: B pictures, L levels, n candidates a level, P proposals a picture, A = 3 anchors a cell.
 """
@@ -23,20 +23,20 @@ SIDE_PX_MIN = 1e-3
 
 
 class Proposals(NamedTuple):
-    """Where something may be in B pictures, best first."""
+    """Region proposals of B pictures, best first."""
 
     boxes: Tensor
-    """(B, P, 4) pixels of the network's input; zeros where there is none."""
-    alive: Tensor
-    """(B, P) whether there is one."""
-    settled: Tensor
-    """() False: the rounds of suppression were not enough, and this is wrong."""
+    """(B, P, 4) pixels of the network's input; zeros where not valid."""
+    valid: Tensor
+    """(B, P) False: padding, for a picture with fewer proposals."""
+    converged: Tensor
+    """() False: suppression had not converged after the given rounds, and these are wrong."""
 
 
 def propose(
     seen: Features, image_hw: tuple[int, int], sizes: Tensor, architecture: Architecture, rounds: int | None
 ) -> Proposals:
-    """Give the P best places of each picture.
+    """The P best proposals of each picture.
 
     Args:
         seen: what the network says.
@@ -47,22 +47,22 @@ def propose(
     """
     count = architecture.proposals_level
     best = [_best_of_level(*level, count) for level in zip(seen.objectness, seen.deltas, strict=True)]
-    logits, which, moves = (torch.stack(each, 1) for each in zip(*best, strict=True))
+    logits, which, deltas = (torch.stack(each, 1) for each in zip(*best, strict=True))
     scores = logits.sigmoid()  # (B, L, n)
-    boxes = clip(decode(moves, _places(which, seen.objectness, image_hw, architecture)), sizes)  # (B, L, n, 4)
-    alive = not_smaller(boxes, SIDE_PX_MIN) & (logits > -torch.inf)
-    stays, settled = suppress(boxes.flatten(0, 1), alive.flatten(0, 1), IOU_MAX, rounds)
+    boxes = clip(decode(deltas, _chosen_anchors(which, seen.objectness, image_hw, architecture)), sizes)  # (B, L, n, 4)
+    valid = not_smaller(boxes, SIDE_PX_MIN) & (logits > -torch.inf)
+    stays, converged = suppress(boxes.flatten(0, 1), valid.flatten(0, 1), IOU_MAX, rounds)
     scores = torch.where(stays.view_as(scores), scores, -1.0).flatten(1)
     # Stable: among equals the finer level goes first, as in torchvision, where equals of over 1,000 have no order.
     scores, order = scores.sort(dim=1, descending=True, stable=True)
     order = order[:, : architecture.proposals]
     boxes = boxes.flatten(1, 2).gather(1, order[..., None].expand(-1, -1, 4))
-    alive = scores[:, : architecture.proposals] >= 0
-    return Proposals(torch.where(alive[..., None], boxes, 0.0), alive, settled)
+    valid = scores[:, : architecture.proposals] >= 0
+    return Proposals(torch.where(valid[..., None], boxes, 0.0), valid, converged)
 
 
 def base_anchors(sizes_px: Sequence[int], exact: bool = False) -> Tensor:
-    """Give the anchors (L, A, 4) of a cell of each level, around its corner; rounded to whole pixels unless exact."""
+    """(L, A, 4) anchors of a cell of each level, around its corner; rounded to whole pixels unless exact."""
     h = torch.tensor(RATIOS, dtype=torch.float32).sqrt()
     w = 1 / h
     anchors = torch.stack((-w, -h, w, h), dim=1) * torch.tensor(sizes_px)[:, None, None] / 2
@@ -91,18 +91,18 @@ def _best_of_level(objectness: Tensor, deltas: Tensor, count: int) -> tuple[Tens
     batch = len(objectness)
     flat = objectness.permute(0, 2, 3, 1).reshape(batch, -1)
     logits, which = flat.float().topk(min(count, flat.shape[1]), dim=1)
-    moves = deltas.permute(0, 2, 3, 1).reshape(batch, -1, 4).gather(1, which[..., None].expand(-1, -1, 4)).float()
+    deltas = deltas.permute(0, 2, 3, 1).reshape(batch, -1, 4).gather(1, which[..., None].expand(-1, -1, 4)).float()
     missing = count - logits.shape[1]
     if missing:
         logits = functional.pad(logits, (0, missing), value=-torch.inf)
-        which, moves = functional.pad(which, (0, missing)), functional.pad(moves, (0, 0, 0, missing))
-    return logits, which, moves
+        which, deltas = functional.pad(which, (0, missing)), functional.pad(deltas, (0, 0, 0, missing))
+    return logits, which, deltas
 
 
-def _places(
+def _chosen_anchors(
     which: Tensor, objectness: tuple[Tensor, ...], image_hw: tuple[int, int], architecture: Architecture
 ) -> Tensor:
-    """(B, L, n, 4) the anchors that are number (B, L, n) of their level: cell by cell, row by row."""
+    """(B, L, n, 4) anchors by their numbers (B, L, n) within a level, which count row by row, cell by cell."""
     device = which.device
     base = to_device(base_anchors(architecture.anchor_px, architecture.anchors_exact), device)  # (L, A, 4)
     levels_hw = [(level.shape[2], level.shape[3]) for level in objectness]

@@ -29,7 +29,7 @@ class Best(NamedTuple):
     """(M,) which of the N x K maps."""
     logit: Tensor
     """(M,)."""
-    place: Tensor
+    position: Tensor
     """(M,) y * WIDTH_MAX + x: rises in reading order."""
 
 
@@ -68,9 +68,9 @@ class Stretched:
         cells = torch.tensor([[w], [h]])
         scale = (cells / sizes.T).flatten()
         pixel = torch.arange(int(sizes.max()) + 1)  # one more than there are: a patch without pixels may begin there
-        place = scale[:, None] * (pixel + 0.5) + 0.5  # patch 0 begins a cell before the middle of the first
-        patch = torch.floor(place)
-        shares = _cubic(place - patch)
+        position = scale[:, None] * (pixel + 0.5) + 0.5  # patch 0 begins a cell before the middle of the first
+        patch = torch.floor(position)
+        shares = _cubic(position - patch)
         patch.masked_fill_(pixel >= pixels[:, None], max(h, w) + 1)
         edges = torch.arange(max(h, w) + 2, dtype=patch.dtype).expand(len(pixels), -1).contiguous()
         first = torch.searchsorted(patch, edges)
@@ -98,7 +98,7 @@ class Stretched:
         return of.expand_as(patch).flatten(), patch.flatten()
 
     def look(self, of: Tensor, patch: Tensor) -> Best:
-        """Give the highest pixels of patches (M,), row by row, of maps (M,)."""
+        """The highest pixel of each of the patches (M,) of maps (M,)."""
         at_once = max(1, _PIXELS_MAX // (self.count_max[0] * self.count_max[1]))
         pieces = [self._look(*each) for each in zip(of.split(at_once), patch.split(at_once), strict=True)]
         return Best(*(torch.cat(each) for each in zip(*pieces, strict=True))) if len(pieces) > 1 else pieces[0]
@@ -123,8 +123,8 @@ class Stretched:
 
     def _axes(self, of: Tensor) -> Tensor:
         """(2, M) which axes maps (M,) have."""
-        people, kinds, _, _ = self.maps.shape
-        person = torch.div(of, kinds, rounding_mode="floor")
+        people, keypoints, _, _ = self.maps.shape
+        person = torch.div(of, keypoints, rounding_mode="floor")
         return torch.stack((person, person + people))
 
 

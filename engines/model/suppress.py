@@ -6,34 +6,34 @@ import torch
 from torch import Tensor
 
 
-def suppress(boxes: Tensor, alive: Tensor, iou_max: float, rounds: int | None = None) -> tuple[Tensor, Tensor]:
-    """Say which boxes stay when each one that stays removes the later ones that overlap it too much.
+def suppress(boxes: Tensor, valid: Tensor, iou_max: float, rounds: int | None = None) -> tuple[Tensor, Tensor]:
+    """Which boxes stay when each one that stays removes the later ones that overlap it too much.
 
     Greedy suppression has one solution of `stays_j = no i < j stays with iou_ij > iou_max`. Each round applies the
-    right side to all boxes at once; every round settles at least one more box of each list, and typically
-    most of them, so a handful of rounds ends it.
+    right side to all boxes at once; after every round at least one more box of each list is final,
+    typically most of them, so it converges in a handful of rounds.
 
     Args:
         boxes: (G, n, 4) in G lists of their own, each sorted best first.
-        alive: (G, n) False: the box is not there.
+        valid: (G, n) False: padding.
         iou_max: boxes that overlap by more than this are one.
         rounds: how many rounds; None: until nothing changes, which asks the device after each.
 
     Returns:
-        (G, n) whether a box stays, and () whether the rounds were enough. If not, the first is wrong.
+        (G, n) whether a box stays, and () whether that converged; if not, the first is wrong.
     """
     overlaps = (_iou(boxes) > iou_max).triu_(1).to(boxes.dtype)  # (G, n, n), row i removes column j
-    before, stays = alive, _round(alive, alive, overlaps)
+    before, stays = valid, _round(valid, valid, overlaps)
     done = 1
     while done != rounds and not (rounds is None and torch.equal(stays, before)):
-        before, stays = stays, _round(stays, alive, overlaps)
+        before, stays = stays, _round(stays, valid, overlaps)
         done += 1
     return stays, (stays == before).all()
 
 
-def _round(stays: Tensor, alive: Tensor, overlaps: Tensor) -> Tensor:
+def _round(stays: Tensor, valid: Tensor, overlaps: Tensor) -> Tensor:
     removers = torch.bmm(stays.to(overlaps.dtype)[:, None], overlaps)[:, 0]  # (G, n) how many
-    return alive & (removers == 0)
+    return valid & (removers == 0)
 
 
 def _iou(boxes: Tensor) -> Tensor:

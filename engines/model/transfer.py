@@ -11,13 +11,13 @@ from torch import Tensor
 
 
 def to_device(host: Tensor, device: torch.device) -> Tensor:
-    """Give a tensor of the host on a device; the host does not wait."""
+    """A tensor of the host, on a device; the host does not wait."""
     # The allocator of pinned memory keeps it until the copy is done, whatever becomes of the tensor.
     return host.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else host.to(device)
 
 
 def to_host(tensor: Tensor) -> Tensor:
-    """Give a tensor on the host. The one function that waits for a GPU: call it as seldom as possible."""
+    """A tensor on the host. The one function that waits for a GPU: call it as seldom as possible."""
     if tensor.device.type != "cuda":
         return tensor.cpu()
     host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)

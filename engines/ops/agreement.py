@@ -17,7 +17,7 @@ _IOU_MIN = 0.5
 
 
 def agreement(ref: People, people: People, kpt_thr: float = 0.0, skeleton: Skeleton = COCO) -> F:
-    """Give how alike each reference person and the one found in the same place are.
+    """Likeness of each reference person and the one found in the same place.
 
     Best scored first, each reference person takes whoever is still free and overlaps it most, by an IoU of 0.5 at
     least.

@@ -52,7 +52,7 @@ def oks(ref_xy: F, xy: F, area_px2: F, sigmas: F, visible: F | None = None) -> F
 
 
 def sure_oks(ref: People, people: People, sigmas: F) -> F:
-    """Give the OKS of every reference person with everybody, each keypoint counting as much as both are sure of it.
+    """OKS of every reference person with everybody, each keypoint weighted by both confidences.
 
     So what one of the two only guessed, such as the legs of a box that ends at the hips, does not part two poses
     of one person.
@@ -76,7 +76,7 @@ def sure_oks(ref: People, people: People, sigmas: F) -> F:
 
 
 def oks_nms(people: People, sigmas: F, oks_max: float) -> NDArray[np.intp]:
-    """Tell whom to keep: each whose `sure_oks` with every better-scored kept person is at most `oks_max`.
+    """People that remain: each whose `sure_oks` with every better-scored remaining person is at most `oks_max`.
 
     Args:
         people: of one frame.
@@ -97,7 +97,7 @@ def oks_nms(people: People, sigmas: F, oks_max: float) -> NDArray[np.intp]:
 
 
 def _near(ref_xy: F, xy: F, area_px2: F, sigmas: F) -> Iterator[F]:
-    """Give the (R, N) terms of each keypoint in turn: a crowd's matrices stay in the cache."""
+    """(R, N) terms of OKS, keypoint by keypoint: a crowd's matrices stay in the cache."""
     x, y = np.ascontiguousarray(xy.transpose(2, 1, 0))  # (K, N) each
     for k, sigma in enumerate(sigmas.tolist()):
         d2 = np.square(ref_xy[:, k, :1] - x[k])

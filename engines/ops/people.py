@@ -34,7 +34,7 @@ class People:
         return len(self.scores)
 
     def take(self, which: NDArray[np.intp] | NDArray[np.bool_]) -> People:
-        """Give the chosen people, by index or by mask, in that order."""
+        """The chosen people, by index or by mask, in that order."""
         return People(*(getattr(self, field.name)[which] for field in fields(self)))
 
     @property

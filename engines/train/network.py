@@ -98,7 +98,7 @@ class TrainedKeypointRCNN(Trainable):
             detection_losses.sample_proposals(
                 boxes[there], theirs, self._generator, settings.proposals, settings.positive_share
             )
-            for boxes, there, theirs in zip(proposals.boxes, proposals.alive, people, strict=True)
+            for boxes, there, theirs in zip(proposals.boxes, proposals.valid, people, strict=True)
         ]
         counts, finest = [len(each.boxes) for each in sampled], self.network.architecture.keypoint_levels
         cells = self._roi_features(pyramid, torch.cat([each.boxes for each in sampled]), counts, BOX_CELLS, finest)

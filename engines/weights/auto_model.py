@@ -17,7 +17,7 @@ _WHY: Final = {
 
 
 def auto_model(weights: str, device_type: str) -> tuple[str, KeypointRCNN, list[str]]:
-    """Give a model's name, the model with its weights, and lines that say why it is this one.
+    """Name of a model, the model with its weights, and lines that say why it was chosen.
 
     Args:
         weights: as in `load_model`.

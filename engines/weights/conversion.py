@@ -18,7 +18,7 @@ MODELS: Final = [entry.model for entry in zoo.ENTRIES.values() if entry.detectro
 
 
 def convert(source: Path, output: Path, model: str | None = None) -> str:
-    """Write a checkpoint's weights as a .safetensors file and give the model that they are for.
+    """Write a checkpoint's weights as a .safetensors file; return the name of the model that they are for.
 
     Args:
         source: Detectron2's .pkl or .pth.
@@ -36,7 +36,7 @@ def convert(source: Path, output: Path, model: str | None = None) -> str:
         raise EngineError(f"weights file {source} is not Detectron2's Keypoint R-CNN: {error}") from None
     model = model or _recognised(source, theirs, ours)
     state_dict.check(source, model, state_dict.shapes(ARCHITECTURES[model]), ours)
-    fault = detectron2.differs(theirs, ARCHITECTURES[model])
+    fault = detectron2.pixel_mismatch(theirs, ARCHITECTURES[model])
     if fault:
         raise EngineError(f"weights file {source} is not for model {model}: {fault}")
     state_dict.check_finite(source, ours, theirs)
@@ -47,7 +47,7 @@ def convert(source: Path, output: Path, model: str | None = None) -> str:
 
 
 def _recognised(source: Path, theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> str:
-    """Give the model that a checkpoint is for.
+    """Name of the model that a checkpoint is for.
 
     Names and shapes do not tell where the strides lie, nor what pixels the network wants. In Detectron2's
     configurations both go with pixel_std: 1 for networks that halve in the 1x1 convolution, ImageNet's for the others.
@@ -59,7 +59,7 @@ def _recognised(source: Path, theirs: Mapping[str, Tensor], ours: Mapping[str, T
     sizes = {name: tensor.shape for name, tensor in ours.items()}
     for model in MODELS:
         if sizes == {name: tensor.shape for name, tensor in state_dict.shapes(ARCHITECTURES[model]).items()}:
-            if "pixel_std" in theirs and not detectron2.differs(theirs, ARCHITECTURES[model]):
+            if "pixel_std" in theirs and not detectron2.pixel_mismatch(theirs, ARCHITECTURES[model]):
                 return model
             raise EngineError(f"weights file {source} has the shapes of {model}, but may be of another kind: {ask}")
     raise EngineError(f"weights file {source} has the names and shapes of no known model: {ask}, to see what differs")

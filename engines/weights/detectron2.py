@@ -103,7 +103,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """Give the named tensors of a checkpoint: a .pkl of the model zoo, or a .pth of a training run.
+    """Names and tensors of a checkpoint: a .pkl of the model zoo, or a .pth of a training run.
 
     Raises:
         EngineError: the file is not there, cannot be read, or holds something else.
@@ -126,7 +126,7 @@ def read(path: Path) -> dict[str, Tensor]:
 
 
 def converted(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Give Detectron2's weights as `KeypointRCNN` has them; what has an unknown name or shape keeps it.
+    """Detectron2's weights under `KeypointRCNN`'s names; unknown names and shapes are kept as they are.
 
     Raises:
         ValueError: a batch norm is not whole, or its convolution is missing or of another size.
@@ -144,8 +144,8 @@ def converted(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.float().contiguous() for name, tensor in ours.items()}
 
 
-def differs(state: Mapping[str, Tensor], architecture: Architecture) -> str:
-    """Say in what the pixels that a checkpoint was trained on differ from an architecture's; empty: in nothing told."""
+def pixel_mismatch(state: Mapping[str, Tensor], architecture: Architecture) -> str:
+    """How the checkpoint's pixel mean and std differ from an architecture's; empty if equal or not recorded."""
     for name, ours in (("pixel_mean", architecture.mean), ("pixel_std", architecture.std)):
         bgr = torch.tensor(ours).flip(0) * 255
         theirs = state[name].flatten().float() if name in state else bgr

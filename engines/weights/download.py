@@ -35,7 +35,7 @@ _SAID_EACH_S: Final = 5.0
 
 
 def fetch(entry: Entry, folder: Path, progress: Progress) -> Path:
-    """Give a published file in a folder; download it if it is not there. Others who ask meanwhile wait.
+    """Path of a published file in a folder, downloaded if missing. Other processes that ask meanwhile wait.
 
     POSESTREAM_OFFLINE=1 in the environment forbids the network; its http_proxy, https_proxy and no_proxy are obeyed.
 
@@ -62,7 +62,7 @@ def fetch(entry: Entry, folder: Path, progress: Progress) -> Path:
 
 
 def on_stderr(name: str, clock_s: Callable[[], float] = time.monotonic) -> Progress:
-    """Give a progress that writes lines on stderr: at begin and end, on a terminal also on the way.
+    """Progress reporter that writes lines to stderr: at begin and end, on a terminal also in between.
 
     POSESTREAM_QUIET=1 in the environment forbids them.
 
@@ -137,7 +137,7 @@ def _receive(url: str, part: Path, progress: Progress) -> bool:
 
 
 def _begin_of(answer: http.client.HTTPResponse, begun: int) -> int:
-    """Give the byte that an answer begins at: 0, or the one that was asked for.
+    """Offset in bytes that a response begins at: 0, or the one that was asked for.
 
     Raises:
         OSError: it begins elsewhere, or holds nothing; what there is must not be touched.
@@ -259,7 +259,7 @@ def _reason(error: Exception) -> str:
 
 
 def _line(text: str) -> str:
-    """Give somebody else's words as a part of one line that does nothing to a terminal."""
+    """Foreign text as part of one line, without characters that control a terminal."""
     return "".join(letter for letter in " ".join(text.split()) if letter.isprintable())
 
 

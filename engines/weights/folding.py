@@ -23,7 +23,7 @@ def modern_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def fold_batch_norm(state: Mapping[str, Tensor], eps: float) -> dict[str, Tensor]:
-    """Give a state whose convolutions do what they and the batch norm after them did.
+    """State dict whose convolutions do what they and the batch norm after them did.
 
     Of names as in torchvision: `bn2` follows `conv2`, `downsample.1` follows `downsample.0`, `conv.3` follows `conv.2`.
 

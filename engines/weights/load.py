@@ -31,7 +31,7 @@ _EPS_OF_FILE: Final = {zoo.COCO_V1.digest: 0.0}
 
 
 def load_model(model: str, weights: str = "auto", on_progress: download.Progress | None = None) -> KeypointRCNN:
-    """Give a network with its weights, in fp32 on the CPU, ready to run.
+    """A network with its weights, in fp32 on the CPU, ready to run.
 
     Args:
         model: an architecture's name.
@@ -73,7 +73,7 @@ def _file(model: str, weights: str, on_progress: download.Progress | None) -> Pa
 
 
 def _published(entry: zoo.Entry, on_progress: download.Progress | None) -> Path:
-    """Give the file with published weights: as it was, or converted, once for all."""
+    """Path of published weights in the cache folder, downloaded and converted at their first use."""
     folder = cache_folder.folder() / "weights"
     ready = folder / f"{entry.name}-{_CONVERSION}.safetensors"
     if entry.detectron2 and _made_for(ready) == entry.model:

@@ -42,7 +42,7 @@ _ONE_AT_A_TIME: Final = threading.Lock()
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """Give the named tensors of a file. A pickle that holds anything else is refused, not run.
+    """Names and tensors of a file. A pickle that holds anything else is refused, not run.
 
     Raises:
         EngineError: the file is not there, cannot be read, or holds something else.
@@ -82,12 +82,12 @@ def require_file(path: Path, instead: str = "") -> None:
 
 
 def is_safetensors(path: Path) -> bool:
-    """Say whether a file's name says that it is a .safetensors file."""
+    """Whether a file's name ends in .safetensors."""
     return path.suffix.lower() == ".safetensors"
 
 
 def named(path: Path, found: object) -> dict[str, Tensor]:
-    """Give what was read from a file as names, of one line each, and tensors: on the CPU, dense, of real numbers.
+    """What was read from a file, checked: printable names, and dense tensors of real numbers on the CPU.
 
     Raises:
         EngineError: it is something else; says what.
@@ -110,7 +110,7 @@ def named(path: Path, found: object) -> dict[str, Tensor]:
 
 
 def metadata(path: Path) -> dict[str, str]:
-    """Give what a file says of itself; empty when it is no .safetensors file, says nothing, or cannot be read."""
+    """Metadata of a .safetensors file; empty for another file, one without any, and one that cannot be read."""
     if not is_safetensors(path) or not os.path.isfile(path):
         return {}
     try:
@@ -140,7 +140,7 @@ def write(path: Path, state: Mapping[str, Tensor], about: Mapping[str, str]) -> 
 
 
 def shapes(architecture: Architecture) -> dict[str, Tensor]:
-    """Give the state dict that a network has, of tensors without values."""
+    """State dict of a network of this architecture, of tensors without values."""
     with torch.device("meta"):
         return KeypointRCNN(architecture).state_dict()
 
@@ -189,7 +189,7 @@ def _load(path: Path) -> object:
 
 
 def _reason(error: Exception) -> str:
-    """Say why a file cannot be read; not in torch's words, which advise to run whatever is in it."""
+    """Why a file cannot be read; not in torch's words, which advise to run whatever is in it."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     wanted = re.search(r"(?<=GLOBAL )[\w.]{1,100}|TorchScript", str(error))

@@ -39,7 +39,7 @@ class Entry:
         return self.url.rpartition("/")[2]
 
     def digest_of(self, path: Path) -> str:
-        """Give as many digits of a file's hash as are published of this one's.
+        """As many digits of a file's hash as are published of this one's.
 
         Raises:
             OSError: the file cannot be read.
@@ -133,5 +133,5 @@ in its file name», and its models are CC BY-SA 3.0. All were trained on COCO tr
 
 
 def of_model(model: str) -> list[Entry]:
-    """Give what is published for an architecture, the default first; empty for one that brings its own."""
+    """Files published for an architecture, the default first; empty for one whose weights are bundled."""
     return [entry for entry in ENTRIES.values() if entry.model == model]

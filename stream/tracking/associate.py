@@ -64,7 +64,7 @@ def pair(alike: F, least: float) -> tuple[Ints, Ints]:
 
 
 def associate(alike: F, scores: F, known: NDArray[np.bool_], settings: TrackSettings) -> tuple[Ints, Ints]:
-    """Give each person at most one pose, the sure poses first.
+    """Index pairs of people and poses, each person at most one pose, the sure poses first.
 
     Those scored `score_high` or above choose first. Those from `score_low` up then continue people who are
     known and were left over: a person half hidden is scored low but is still where she was expected.

@@ -105,7 +105,7 @@ class Smoother:
         self._fresh[which] = False
 
     def _rates_hz(self, which: Which, xy: F, size_px: F, dt_s: F) -> F | float:
-        """Tell how fast to follow each keypoint: one over its time constant.
+        """Rate, in Hz, to follow each keypoint at: one over its time constant.
 
         Source of the one-euro filter: Casiez, Roussel, Vogel, https://doi.org/10.1145/2207676.2208639
         """

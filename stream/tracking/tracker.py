@@ -76,7 +76,7 @@ class Tracker:
         """In the newest frame."""
 
     def update(self, people: People, pts_ns: int) -> Followed:
-        """Take the next frame's people; give those of them who are followed and shown.
+        """Take the next frame's people; return those of them who are followed and shown.
 
         Args:
             people: all that were found, pixels of the source frame.
@@ -147,7 +147,7 @@ class Tracker:
             motion.predict(elapsed_ns / 1e9)
 
     def _continue(self, people: People) -> NDArray[np.intp]:
-        """Let each track take its pose; give the indices of those taken."""
+        """Let each track take its pose; return the indices of those taken."""
         alike = similarity(self._expected(), people, self._skeleton)
         rows, columns = associate(alike, people.scores, self._ids > 0, self._settings)
         self._seen[:] = False
@@ -155,7 +155,7 @@ class Tracker:
         return columns
 
     def _expected(self) -> People:
-        """Give everybody as seen last, moved to where they should be now."""
+        """Everybody as seen last, moved to where they should be now."""
         if not self._motions:
             return nobody(self._skeleton.size)
         boxes = np.array([motion.box for motion in self._motions], np.float32)

@@ -143,7 +143,7 @@ def test_a_person_is_dropped_and_counted_among_frames_side_by_side_too(
     broken = replace(sound, run=run)
     monkeypatch.setattr(engine._crew, "_make", lambda: broken)
     assert [len(people) for people in engine([portrait, portrait])] == [0, 0]
-    assert engine.unsound == 2 * len(engine([portrait])[0])
+    assert engine.dropped == 2 * len(engine([portrait])[0])
 
 
 def test_people_come_best_first_and_no_more_than_asked(portrait: NDArray[np.uint8]) -> None:
@@ -200,7 +200,7 @@ def test_a_person_without_finite_heat_maps_is_dropped_and_counted(portrait: NDAr
     (whole,) = engine([two])
     engine._finder = replace(engine._finder, parts=replace(parts, run={**parts.run, "keypoint_head": second_is_broken}))
     (people,) = engine([two])
-    assert engine.unsound == 1
+    assert engine.dropped == 1
     assert_alike(people, whole.take(np.arange(len(whole)) != 1))
 
 

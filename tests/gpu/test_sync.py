@@ -119,7 +119,7 @@ def test_a_person_whose_maps_are_not_finite_is_dropped(
 
     waiting_is_an_error()
     found = find(replace(parts, run={**parts.run, "keypoint_head": first_is_broken}), frames)
-    assert found.unsound == 1
+    assert found.dropped == 1
     assert torch.equal(found.boxes, whole.boxes[1:])
     assert torch.equal(found.keypoints, whole.keypoints[1:])
 

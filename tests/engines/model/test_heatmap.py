@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
 from engines.model import heatmap
-from engines.model.peaks import _bounds, peaks
+from engines.model.peaks import _upper_bounds, peaks
 from engines.model.stretched import Stretched
 
 
@@ -29,7 +29,7 @@ def slow_keypoints(maps: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
 
 def keypoints(maps: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     found = heatmap.keypoints([(maps, boxes)])
-    assert found.sound.all()
+    assert found.finite.all()
     return found.xy, found.logits, found.confidence
 
 
@@ -168,7 +168,7 @@ def test_no_pixel_passes_the_bound_of_its_patch_and_some_come_near(seed: int) ->
     highest = torch.full((17, 57 * 57), -torch.inf)
     which = (patch[:, None] * 57 + patch).flatten().expand(17, -1)
     highest = highest.scatter_reduce(1, which, stretched[0].flatten(1), "amax")
-    slack = _bounds(pad(maps, (2, 2, 2, 2), mode="replicate"))[0].flatten(1) - highest
+    slack = _upper_bounds(pad(maps, (2, 2, 2, 2), mode="replicate"))[0].flatten(1) - highest
     assert slack.min() > -1e-5
     assert slack.min() < 0.05
 
@@ -226,6 +226,6 @@ def test_a_person_whose_maps_are_not_finite_is_told_apart_and_leaves_the_others_
     whole = heatmap.keypoints([(maps.clone(), boxes)])
     maps[1, 3, 20, 20], maps[2, 0, 0, 0], maps[3, 1, 55, 55], maps[4] = torch.nan, -torch.inf, torch.inf, torch.nan
     found = heatmap.keypoints([(maps, boxes)])
-    assert found.sound.tolist() == [True, False, False, False, False, True]
+    assert found.finite.tolist() == [True, False, False, False, False, True]
     for mine, other in zip(found[:3], whole[:3], strict=True):
-        assert torch.equal(mine[found.sound], other[found.sound])
+        assert torch.equal(mine[found.finite], other[found.finite])

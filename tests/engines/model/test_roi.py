@@ -12,9 +12,9 @@ SIZES = ((90, 130), (70, 160))
 EVERYBODY = Limits(score_min=0.0, people_max=1000)
 
 
-def proposed(boxes: Tensor, settled: bool = True) -> Proposals:
+def proposed(boxes: Tensor, converged: bool = True) -> Proposals:
     """All of them are there."""
-    return Proposals(boxes, torch.ones(boxes.shape[:2], dtype=torch.bool), torch.tensor(settled))
+    return Proposals(boxes, torch.ones(boxes.shape[:2], dtype=torch.bool), torch.tensor(converged))
 
 
 def judged(scores: Tensor, deltas: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -28,7 +28,7 @@ def only(boxes: list[list[float]], scores: list[float], limits: Limits = EVERYBO
     """The people of one picture of 1000 x 1000 pixels, whose proposals are not moved."""
     proposals = proposed(torch.tensor([boxes]))
     found = detect(*judged(torch.tensor(scores)), proposals, torch.tensor([[1000.0, 1000.0]]), limits, rounds=None)
-    assert found.settled
+    assert found.converged
     return found.boxes[0][found.scores[0] >= 0].tolist()
 
 
@@ -43,10 +43,10 @@ def slow_people(
 ) -> list[tuple[float, list[float]]]:
     """Score and box of each person of one picture, one proposal after the other."""
     h, w = SIZES[index]
-    start, count = index * len(proposals.alive[0]), len(proposals.alive[0])
+    start, count = index * len(proposals.valid[0]), len(proposals.valid[0])
     judgements = zip(logits[start : start + count], deltas[start : start + count], strict=True)
     candidates = []
-    for place, there, (logit, delta) in zip(proposals.boxes[index], proposals.alive[index], judgements, strict=True):
+    for place, there, (logit, delta) in zip(proposals.boxes[index], proposals.valid[index], judgements, strict=True):
         score = float(logit.softmax(0)[1])
         moved = decode(delta[4:], place, (10.0, 5.0)).tolist()
         box = [min(max(side, 0.0), end) for side, end in zip(moved, (w, h, w, h), strict=True)]
@@ -65,10 +65,10 @@ def test_people_are_those_that_are_found_one_by_one(seed: int, limits: Limits) -
     torch.manual_seed(seed)
     corners = torch.rand(2, 80, 2) * torch.tensor([140.0, 80.0]) - 10
     proposals = proposed(torch.cat((corners, corners + 2 + torch.rand(2, 80, 2) * 60), -1))
-    proposals = proposals._replace(alive=torch.rand(2, 80) > 0.1)
+    proposals = proposals._replace(valid=torch.rand(2, 80) > 0.1)
     logits, deltas = torch.randn(160, 2).mul(2).round(), torch.randn(160, 8) * 2  # many scores are tied
     people = detect(logits, deltas, proposals, torch.tensor(SIZES).float(), limits, rounds=None)
-    assert people.settled
+    assert people.converged
     for index in range(2):
         slow = slow_people(logits, deltas, proposals, index, limits)
         found = people.scores[index] >= 0
@@ -119,4 +119,4 @@ def test_too_few_rounds_are_admitted_whether_here_or_for_proposals(
     boxes = torch.stack((x, torch.zeros(9), x + 10, torch.full((9,), 10.0)), 1)[None]
     proposals, scores = proposed(boxes, proposals_settled), torch.linspace(0.9, 0.1, 9)
     found = detect(*judged(scores), proposals, torch.full((1, 2), 999.0), EVERYBODY, rounds)
-    assert bool(found.settled) == enough
+    assert bool(found.converged) == enough

@@ -57,10 +57,10 @@ def test_the_best_of_each_level_compete_after_suppression(seed: int, wanted: int
     seen, sizes = said(seed), [(90, 130), (70, 160)]
     architecture = replace(SMALL, proposals=wanted)
     proposals = propose(seen, IMAGE_HW, torch.tensor(sizes, dtype=torch.float32), architecture, rounds=None)
-    assert proposals.settled
+    assert proposals.converged
     for index, size in enumerate(sizes):
         slow = torch.tensor(slow_proposals(seen, index, size, wanted))
-        assert proposals.alive[index].sum() == len(slow)
+        assert proposals.valid[index].sum() == len(slow)
         torch.testing.assert_close(proposals.boxes[index][: len(slow)], slow, rtol=1e-5, atol=1e-3)
 
 
@@ -70,7 +70,7 @@ def test_anchors_are_rounded_around_their_cell() -> None:
 
 def test_too_few_rounds_are_admitted() -> None:
     sizes = torch.tensor([[90.0, 130.0], [70.0, 160.0]])
-    assert not propose(said(0), IMAGE_HW, sizes, SMALL, rounds=1).settled
+    assert not propose(said(0), IMAGE_HW, sizes, SMALL, rounds=1).converged
 
 
 @pytest.mark.parametrize(("width_px", "kept"), [(0.0009, False), (0.0011, True)])
@@ -90,7 +90,7 @@ def test_among_equals_finer_levels_go_first() -> None:
         seen.deltas[level][:, 0::4] = seen.deltas[level][:, 1::4] = 20 / px  # inwards, so that no box is cut
         seen.deltas[level][:, 2::4] = seen.deltas[level][:, 3::4] = math.log(2**level / px)
     proposals = propose(seen, IMAGE_HW, torch.full((1, 2), 999.0), replace(SMALL, proposals=500), rounds=None)
-    sides = (proposals.boxes[0, :, 2:] - proposals.boxes[0, :, :2])[proposals.alive[0]]
+    sides = (proposals.boxes[0, :, 2:] - proposals.boxes[0, :, :2])[proposals.valid[0]]
     levels = (sides.prod(1).log2() / 2).round().tolist()
     assert set(levels) == {0, 1, 2, 3}
     assert levels == sorted(levels)

@@ -13,10 +13,10 @@ def slow_iou(a: list[float], b: list[float]) -> float:
     return w * h / union
 
 
-def slow_suppress(boxes: list[list[float]], alive: list[bool], iou_max: float) -> list[bool]:
+def slow_suppress(boxes: list[list[float]], valid: list[bool], iou_max: float) -> list[bool]:
     kept: list[int] = []
     for at, box in enumerate(boxes):
-        if alive[at] and all(slow_iou(boxes[k], box) <= iou_max for k in kept):
+        if valid[at] and all(slow_iou(boxes[k], box) <= iou_max for k in kept):
             kept.append(at)
     return [at in kept for at in range(len(boxes))]
 
@@ -31,12 +31,12 @@ def crowd(seed: int, groups: int, count: int) -> tuple[torch.Tensor, torch.Tenso
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("iou_max", [0.3, 0.5, 0.7])
 def test_the_same_boxes_stay_as_when_taken_one_by_one(seed: int, iou_max: float) -> None:
-    boxes, alive = crowd(seed, groups=3, count=60)
-    stays, settled = suppress(boxes, alive, iou_max)
-    assert settled
+    boxes, valid = crowd(seed, groups=3, count=60)
+    stays, converged = suppress(boxes, valid, iou_max)
+    assert converged
     assert stays.any(1).all()
-    assert (~stays[alive]).any()
-    for mine, group, there in zip(stays, boxes, alive, strict=True):
+    assert (~stays[valid]).any()
+    for mine, group, there in zip(stays, boxes, valid, strict=True):
         assert mine.tolist() == slow_suppress(group.tolist(), there.tolist(), iou_max)
 
 
@@ -53,15 +53,15 @@ def chain(count: int) -> torch.Tensor:
 
 
 def test_a_long_chain_is_followed_to_its_end() -> None:
-    stays, settled = suppress(chain(41), torch.ones(1, 41, dtype=torch.bool), 0.4)
-    assert settled
+    stays, converged = suppress(chain(41), torch.ones(1, 41, dtype=torch.bool), 0.4)
+    assert converged
     assert stays[0].tolist() == [at % 2 == 0 for at in range(41)]
 
 
 def test_too_few_rounds_are_admitted() -> None:
-    alive = torch.ones(1, 41, dtype=torch.bool)
-    _, settled = suppress(chain(41), alive, 0.4, rounds=5)
-    assert not settled
-    stays, settled = suppress(chain(41), alive, 0.4, rounds=41)
-    assert settled
+    valid = torch.ones(1, 41, dtype=torch.bool)
+    _, converged = suppress(chain(41), valid, 0.4, rounds=5)
+    assert not converged
+    stays, converged = suppress(chain(41), valid, 0.4, rounds=41)
+    assert converged
     assert stays[0].tolist() == [at % 2 == 0 for at in range(41)]

@@ -20,7 +20,7 @@ from engines.model.roi_align import Pyramid, roi_align
 from engines.model.rpn import base_anchors, propose
 from engines.preprocess import to_input
 from engines.weights import state_dict
-from engines.weights.detectron2 import converted, differs
+from engines.weights.detectron2 import converted, pixel_mismatch
 
 ONES, IMAGENET = (1.0, 1.0, 1.0), (57.375, 57.120, 58.395)
 PIXELS = {"r50-d2": ONES, "r101": ONES, "x101": IMAGENET}
@@ -133,8 +133,8 @@ def test_all_names_and_shapes_of_a_whole_network_are_known(architecture: Archite
 
 @pytest.mark.parametrize("count", [0, 1, 4, 100_000])
 def test_pixels_that_are_not_of_three_colours_are_told_by_their_number(count: int) -> None:
-    assert differs({"pixel_std": torch.ones(count)}, R50_D2) == f"its pixel_std has {count} numbers, not 3"
-    assert differs({"pixel_std": torch.ones(3)}, R50_D2) == ""
+    assert pixel_mismatch({"pixel_std": torch.ones(count)}, R50_D2) == f"its pixel_std has {count} numbers, not 3"
+    assert pixel_mismatch({"pixel_std": torch.ones(3)}, R50_D2) == ""
 
 
 @D2
