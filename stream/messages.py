@@ -168,7 +168,7 @@ class Tracks(Struct, frozen=True, tag="tracks"):
     ids: NDArray[np.int64]
     """(N,) from 1, never used again within a source."""
     smooth: F
-    """(N, 17, 2) steadied keypoints, pixels of the upright source frame."""
+    """(N, 17, 2) smoothed keypoints, pixels of the upright source frame."""
     predicted: bool = False
     """Nobody was looked for in this frame: these are the people of the one before, moved on."""
 
@@ -256,7 +256,7 @@ class Wire:
         self._decoder = msgspec.msgpack.Decoder(Message, dec_hook=self._from_plain)
 
     def to_bytes(self, message: Message) -> bytes:
-        """Give a message's bytes.
+        """The bytes of a message.
 
         Raises:
             WireError: its picture lies in no frame store.

@@ -31,11 +31,11 @@ class Stage(ABC):
         """Take one message; give none, one or many."""
 
     def pause(self) -> Iterable[Message]:
-        """Give what need not be held back: nothing more waits at the moment."""
+        """What need not be held back: nothing more waits at the moment."""
         return ()
 
     def flush(self) -> Iterable[Message]:
-        """Give all that was held back and finish what is open: the input has ended."""
+        """All that was held back; what is open is finished: the input has ended."""
         return ()
 
     def snapshot(self, source: str) -> bytes:

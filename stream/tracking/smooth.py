@@ -1,6 +1,6 @@
 """Steadying keypoints: a moving average in seconds, or the one-euro filter.
 
-Letters: R people who are steadied, M of them who were seen, K keypoints.
+Letters: R people who are smoothed, M of them who were seen, K keypoints.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class SmootherState(Struct, frozen=True):
 
 
 class Smoother:
-    """The steadied keypoints of some people.
+    """The smoothed keypoints of some people.
 
     Time runs for a keypoint as fast as it is sure: alpha = 1 - exp(-confidence * dt / tau). So a guessed
     keypoint hardly moves the average, two steps of half the time are one step, and the frame rate does not matter.
@@ -48,7 +48,7 @@ class Smoother:
         """Start with nobody; `keypoints` is K."""
         self._settings = settings
         self.xy = np.zeros((0, keypoints, 2))
-        """(R, K, 2) steadied keypoints, in the pixels they were given in."""
+        """(R, K, 2) smoothed keypoints, in the pixels they were given in."""
         self._seen_xy = self.xy
         self._velocity_px_s = self.xy
         self._away_s = self.xy[..., 0]

@@ -30,7 +30,7 @@ class Followed:
     ids: Ints
     """(N,) from 1, rising, never used again by the same tracker."""
     smooth: F
-    """(N, K, 2) steadied keypoints, pixels."""
+    """(N, K, 2) smoothed keypoints, pixels."""
 
 
 class TrackerState(Struct, frozen=True):
