@@ -130,6 +130,11 @@ class InferSettings(Section):
     batch_max: Annotated[int, Field(ge=1, le=64)] | None = Field(
         None, description="Frames in one batch at most; null: 1 on a CPU, on a GPU 8 and at most half of runtime.slots."
     )
+    target_fps: Annotated[float, Field(gt=0, le=1000)] | None = Field(
+        None,
+        description="Rate held for live sources: where the network is too slow it looks at fewer frames, then at a "
+        "smaller input; null: late frames are dropped.",
+    )
     max_age_s: Annotated[float, Field(gt=0, le=60)] = Field(
         0.5, description="A live frame that is older when its turn comes is dropped: the newest wins."
     )

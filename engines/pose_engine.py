@@ -110,6 +110,7 @@ class PoseEngine:
             wanted = plan(settings, network.architecture, self._device.type)
             self.architecture, self._exact = wanted.architecture, wanted.exact
             parts = self._build(settings, model, network, wanted)
+        self._whole = wanted.architecture
         self._finder = network.finder(parts, wanted.architecture, wanted.limits, wanted.exact)
         self._crew = Crew(parts.side_by_side) if parts.side_by_side else None
         self.dropped = 0
@@ -146,6 +147,13 @@ class PoseEngine:
                 found = self._find(self._finder, frames)
         self.dropped += sum(dropped for _, dropped in found)
         return [people for people, _ in found]
+
+    def scale_input(self, factor: float) -> None:
+        """Scale frames to this share of the usual sides from now on; a side has 64 pixels at least."""
+        short_px = max(64, round(self._whole.short_px * factor))
+        long_px = round(self._whole.long_px * short_px / self._whole.short_px)
+        self.architecture = replace(self._whole, short_px=short_px, long_px=long_px)
+        self._finder = replace(self._finder, architecture=self.architecture)
 
     def _find_one(self, parts: Parts, frame: NDArray[np.uint8]) -> list[tuple[People, int]]:
         return self._find(replace(self._finder, parts=parts), [frame])

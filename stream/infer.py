@@ -9,6 +9,7 @@ from configs.schema import EngineSettings, InferSettings
 from engines.ops.skeleton import COCO, Skeleton
 from engines.pose_engine import PoseEngine
 from stream.messages import Begin, Cut, Drop, End, Frame, Message, Poses
+from stream.pace import Pace
 from stream.runtime.frame_store import SLOTS_MAX
 from stream.square import squared, unsquared
 from stream.stage import Stage
@@ -20,7 +21,7 @@ class Infer(Stage):
     A batch of a source that loses nothing holds frames of that source alone, always as many as
     may be, the last ones excepted: so its results do not depend on how fast anything ran. Live
     frames are batched across sources, with whatever waits when the engine is free; one that
-    has grown too old by then is dropped.
+    has grown too old by then is dropped. Where a rate is to be held, frames may pass unseen.
     """
 
     def __init__(
@@ -42,13 +43,17 @@ class Infer(Stage):
             now_ns: the clock that frames are captured by.
         """
         self._engine = PoseEngine(engine, skeleton)
-        self.notes = self._engine.notes
+        self.notes: list[str] = list(self._engine.notes)
         # By default at most half of them, so that the next batch is decoded meanwhile.
         best = self._engine.batch_best if slots is None else min(self._engine.batch_best, max(1, slots // 2))
         self._batch_max = min(infer.batch_max or best, slots or SLOTS_MAX)
         self.slots_wanted = 2 * self._batch_max + 2
         self._now_ns, self._age_ns_max = now_ns, infer.max_age_s * 1e9
         self.patience_s = infer.delay_s_max
+        self._pace = Pace(infer.target_fps) if infer.target_fps else None
+        self._passed: dict[str, int] = {}
+        """Frames of each live source handed on since the pace was judged."""
+        self._busy_ns = 0
         self._live: set[str] = set()
         self._held: dict[str, list[Frame]] = {}
         """Frames that wait, by source; those of live sources together under the empty name."""
@@ -88,6 +93,32 @@ class Infer(Stage):
             oldest_ns = self._now_ns() - self._age_ns_max
             yield from (Drop(frame, "late") for frame in frames if frame.captured_ns < oldest_ns)
             frames = [frame for frame in frames if frame.captured_ns >= oldest_ns]
+        if not frames:
+            return
+        if queue == "" and self._pace:
+            yield from self._paced(frames, self._pace)
+        else:
+            yield from self._found(frames)
+
+    def _paced(self, frames: list[Frame], pace: Pace) -> Iterator[Poses]:
+        """Poses of those frames that the pace leaves time for; of the others nobody's."""
+        seen = [frame for frame in frames if frame.index % pace.step.every == 0]
+        began_ns = self._now_ns()
+        found = {(poses.frame.source, poses.frame.index): poses for poses in self._found(seen)}
+        self._busy_ns += self._now_ns() - began_ns
+        for frame in frames:
+            self._passed[frame.source] = self._passed.get(frame.source, 0) + 1
+            yield found.get((frame.source, frame.index), Poses(frame, None))
+        if pace.is_over(now_ns := self._now_ns()):
+            passed = {source: self._passed.get(source, 0) for source in self._live}
+            scale = pace.step.scale
+            if line := pace.judge(now_ns, passed, self._busy_ns):
+                self.notes.append(line)
+            if pace.step.scale != scale:
+                self._engine.scale_input(pace.step.scale)
+            self._passed, self._busy_ns = {}, 0
+
+    def _found(self, frames: list[Frame]) -> Iterator[Poses]:
         if not frames:
             return
         found = self._engine([squared(frame.picture, frame.pixel_aspect) for frame in frames])

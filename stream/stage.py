@@ -24,7 +24,7 @@ class Stage(ABC):
     slots_wanted: int = 0
     """Frames under way at once that keep it busy; 0: as many as any."""
     notes: Sequence[str] = ()
-    """Lines to be shown to the user: what it chose and why, what it could not use."""
+    """Lines to be shown to the user: what it chose and why, what it could not use; more may come while it works."""
 
     @abstractmethod
     def process(self, message: Message) -> Iterable[Message]:
@@ -56,7 +56,11 @@ class Chain(Stage):
         self.stages = tuple(stages)
         self.patience_s = max((stage.patience_s for stage in self.stages), default=0.0)
         self.slots_wanted = max((stage.slots_wanted for stage in self.stages), default=0)
-        self.notes = [note for stage in self.stages for note in stage.notes]
+
+    @property
+    def notes(self) -> Sequence[str]:  # type: ignore[override]
+        """Those of all its stages."""
+        return [note for stage in self.stages for note in stage.notes]
 
     def process(self, message: Message) -> Iterator[Message]:
         yield from self._from(0, [message])
