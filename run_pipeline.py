@@ -87,19 +87,22 @@ def run(given: dict[str, Any]) -> int:
 
 def _run(given: dict[str, Any]) -> int:
     from configs.load import load, resolve
+
+    given["source"] = [*(given["source"] or []), *(given["more"] or [])] or None
+    settings = resolve(load(given["config"], given["set"] or (), changes(given), TYPED))
+    sources = _sources(settings)
+
     from stream.interrupts import Interrupts
     from stream.launch import launch
     from stream.outputs import output_folders
     from stream.progress import ProgressLine
     from stream.render import check_opencv
 
-    given["source"] = [*(given["source"] or []), *(given["more"] or [])] or None
-    settings = resolve(load(given["config"], given["set"] or (), changes(given), TYPED))
     check_opencv()
     if settings.runtime.quiet:
         os.environ["POSESTREAM_QUIET"] = "1"  # for the stages' processes, which write of downloads themselves
     interrupts = Interrupts()
-    with interrupts, output_folders(_sources(settings), settings) as specs:
+    with interrupts, output_folders(sources, settings) as specs:
         if not settings.source.uris:
             from stream.demo import with_scene
 
