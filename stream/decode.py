@@ -12,7 +12,9 @@ from stream.sources.merge import in_turn, merged
 from stream.sources.source import Source
 
 
-def decode(specs: Sequence[SourceSpec], settings: DecodeSettings, stop: Callable[[], bool]) -> Iterator[Message]:
+def decode(
+    specs: Sequence[SourceSpec], settings: DecodeSettings, stop: Callable[[], bool], cut_every: int = 0
+) -> Iterator[Message]:
     """Messages of the sources: of each Begin, every Frame in the order in which it is shown, End.
 
     Recordings are read one after another, then live sources side by side. Pictures are upright RGB, times the
@@ -23,10 +25,11 @@ def decode(specs: Sequence[SourceSpec], settings: DecodeSettings, stop: Callable
     Args:
         specs: files and image folders.
         settings: range, limits, assumed frame rate.
+        cut_every: after so many frames of a recording comes a Cut; 0: never.
         stop: asked before each packet; once it is true, the source at hand ends as stopped and no other is opened.
     """
     sources = [source_of(spec, settings, stop) for spec in specs]
-    yield from in_turn([source for source in sources if not source.live], stop)
+    yield from in_turn([source for source in sources if not source.live], stop, cut_every)
     if live := [source for source in sources if source.live]:
         yield from merged(live, stop)
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from engines.ops.people import F, People
 from stream import arrays
-from stream.sources.address import label_of, path_of
+from stream.address import label_of, path_of
 
 WIRE_VERSION = 2
 """Rises when a message changes; both ends of a socket must agree."""

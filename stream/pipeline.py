@@ -20,7 +20,7 @@ class Pipeline:
         """The messages of the first stage, which reads the sources one after another until `stop()`."""
         from stream.decode import decode
 
-        return decode(specs, settings.decode, stop)
+        return decode(specs, settings.decode, stop, settings.runtime.cut_every)
 
     def stage(self, name: str, settings: Settings) -> Stage:
         """A stage but the first.

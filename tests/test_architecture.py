@@ -39,6 +39,8 @@ DOORS = {
     "rich": {"stream/progress.py"},
 }
 BODY_LINES_MAX = 40
+ARGUMENTS_MAX = 6
+MANY_ARGUMENTS = {"load"}  # the public door to the engine
 
 
 def sources() -> list[Path]:
@@ -92,6 +94,10 @@ def test_functions_and_files_stay_short(path: Path) -> None:
             lines = node.body[-1].end_lineno or 0
             first = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
             assert lines - first.lineno < BODY_LINES_MAX, f"{name(path)}: {node.name} is too long"
+            given = [each.arg for each in (*node.args.args, *node.args.kwonlyargs) if each.arg not in ("self", "cls")]
+            assert len(given) <= ARGUMENTS_MAX or node.name in MANY_ARGUMENTS, (
+                f"{name(path)}: {node.name} takes too many"
+            )
 
 
 @pytest.mark.parametrize(

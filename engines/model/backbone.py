@@ -116,7 +116,7 @@ class ResNetBody(nn.Module):
     def __init__(self, body: ResNet, norm: Norm = nn.Identity) -> None:
         super().__init__()
         self.channels = tuple(4 * body.width << at for at in range(4))
-        self.conv1 = _conv(3, body.width, 7, norm, stride=2, padding=3)
+        self.conv1 = _conv(3, body.width, 7, norm, stride=2)
         self.bn1 = norm(body.width)
         layers = [
             _layer(inputs, outputs, count, 1 if inputs == body.width else 2, body, norm)
@@ -143,7 +143,7 @@ class Bottleneck(nn.Module):
         first, second = (stride, 1) if body.stride_in_1x1 else (1, stride)
         self.conv1 = _conv(inputs, narrow, 1, norm, stride=first)
         self.bn1 = norm(narrow)
-        self.conv2 = _conv(narrow, narrow, 3, norm, stride=second, padding=1, groups=body.groups)
+        self.conv2 = _conv(narrow, narrow, 3, norm, stride=second, groups=body.groups)
         self.bn2 = norm(narrow)
         self.conv3 = _conv(narrow, outputs, 1, norm)
         self.bn3 = norm(outputs)
@@ -171,10 +171,8 @@ def _body(body: MobileNetV2 | ResNet, norm: Norm) -> MobileNetBody | ResNetBody:
             return ResNetBody(body, norm)
 
 
-def _conv(
-    inputs: int, outputs: int, side: int, norm: Norm, *, stride: int = 1, padding: int = 0, groups: int = 1
-) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, side, stride, padding, groups=groups, bias=norm is nn.Identity)
+def _conv(inputs: int, outputs: int, side: int, norm: Norm, stride: int = 1, groups: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, side, stride, side // 2, groups=groups, bias=norm is nn.Identity)
 
 
 def halved(level: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.ops.skeleton import NAMES
+from engines.ops.skeleton import COCO
 
 F = NDArray[np.floating[Any]]
 
@@ -93,7 +93,7 @@ class Joints:
         face = self.head + radii * directions @ self.head_axes
         limbs = (self.shoulders, self.elbows, self.wrists, self.hips, self.knees, self.ankles)
         places = np.concatenate((face, *limbs))
-        assert len(places) == len(NAMES)
+        assert len(places) == len(COCO.names)
         return places
 
 

@@ -9,15 +9,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from engines.model import detection_losses, losses, targets
+from engines.model import detection_losses, losses
+from engines.model import targets as heat_maps
 from engines.model.features import Features
 from engines.model.inference import BOX_CELLS, KEYPOINT_CELLS
 from engines.model.keypoint_rcnn import KeypointRCNN
 from engines.model.matching import People
 from engines.model.roi_align import Pyramid, roi_align
 from engines.model.rpn import anchors, propose
+from engines.train.loop import Trainable
 from engines.train.target import Target
 
 
@@ -37,8 +39,11 @@ class LossSettings:
     """The edges of a person's box are moved by this deviation, a share of its sides, and at most by twice as much."""
 
 
-class KeypointRCNNLosses(nn.Module):
+class TrainedKeypointRCNN(Trainable):
     """Losses of a network by task: objectness, anchors, person, boxes, keypoints."""
+
+    _mean: Tensor
+    _std: Tensor
 
     def __init__(self, network: KeypointRCNN, settings: LossSettings, seed: int) -> None:
         """Share the network's weights; `seed` decides which anchors and proposals are looked at."""
@@ -50,17 +55,21 @@ class KeypointRCNNLosses(nn.Module):
         )
         self._settings = settings
         self._generator = torch.Generator().manual_seed(seed)
+        architecture = network.architecture
+        self.register_buffer("_mean", torch.tensor(architecture.mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("_std", torch.tensor(architecture.std).view(3, 1, 1), persistent=False)
 
-    def forward(self, images: Tensor, labels: Sequence[Target]) -> dict[str, Tensor]:
-        """Losses of pictures (B, 3, H, W), normalised, and of the people that their labels name."""
+    def losses(self, images: Tensor, targets: Sequence[Target]) -> dict[str, Tensor]:
+        """Losses by task; see `Trainable`. Weights, losses and RoI features are fp32 whatever the parts compute in."""
+        images = ((images - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
         seen = Features.of([part.float() for part in self._features(images)])
         image_hw = (images.shape[2], images.shape[3])
-        people = [_people(label, images.device) for label in labels]
+        people = [_people(target, images.device) for target in targets]
         pyramid = Pyramid.of(seen.levels, self.network.architecture.level_first)
         return {
             **self._proposal_losses(seen, image_hw, people),
             **self._box_losses(seen, image_hw, people, pyramid),
-            "keypoints": self._keypoint_loss(labels, people, pyramid),
+            "keypoints": self._keypoint_loss(targets, people, pyramid),
         }
 
     def _proposal_losses(
@@ -115,10 +124,10 @@ class KeypointRCNNLosses(nn.Module):
         (maps,) = self._keypoint_head(cells)
         maps = maps.float()
         cells_hw = (maps.shape[2], maps.shape[3])
-        at = targets.to_cells(xy, boxes, cells_hw)
+        at = heat_maps.to_cells(xy, boxes, cells_hw)
         loss, inside = losses.one_hot(maps, at)
         if self._settings.sigma_cells:
-            loss = losses.soft_cells(maps, targets.soft_cells(at, cells_hw, self._settings.sigma_cells))
+            loss = losses.soft_cells(maps, heat_maps.soft_cells(at, cells_hw, self._settings.sigma_cells))
         return losses.mean(loss, weights * inside)
 
     def _roi_features(self, pyramid: Pyramid, boxes: Tensor, counts: Sequence[int], bins: int) -> Tensor:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.ops.skeleton import NAMES
+from engines.ops.skeleton import COCO
 from engines.train import pictures, scene
 from engines.train.body import Pose, any_pose
 from engines.train.dataset import Person, person_target
@@ -92,7 +92,7 @@ def _drawn(canvas: Canvas, people: Sequence[_Drawn], rng: np.random.Generator | 
             labelled.append(person)
     size_hw = (canvas.z.shape[0], canvas.z.shape[1])
     shown = np.clip(canvas.pixels + 0.5, 0, 255).astype(np.uint8)
-    return Sample(shown, person_target(size_hw, labelled, len(NAMES)))
+    return Sample(shown, person_target(size_hw, labelled, len(COCO.names)))
 
 
 def _person(canvas: Canvas, number: int, keypoints: F, place: Place, whole: int) -> Person | None:

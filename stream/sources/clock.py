@@ -5,8 +5,18 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
+from msgspec import Struct
+
 _BREAK_NS = 1_000_000_000
 _LEAST_NS = 20_000  # two ticks of the 90 kHz clock that videos are written with
+
+
+class ClockState(Struct, frozen=True):
+    """All that a clock remembers."""
+
+    last_ns: int | None
+    size: tuple[int, int] | None
+    epoch: int
 
 
 class Clock:
@@ -21,6 +31,14 @@ class Clock:
         self._last_ns: int | None = None
         self._size: tuple[int, int] | None = None
         self.epoch = 0
+
+    def state(self) -> ClockState:
+        """All that it remembers."""
+        return ClockState(self._last_ns, self._size, self.epoch)
+
+    def restore(self, state: ClockState) -> None:
+        """Go on from what another clock of the same rate remembered."""
+        self._last_ns, self._size, self.epoch = state.last_ns, state.size, state.epoch
 
     def time(self, pts: int | None, time_base: Fraction | None, size: tuple[int, int]) -> tuple[int, tuple[str, ...]]:
         """Time of the next frame in nanoseconds, and the flags it earns.

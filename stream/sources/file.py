@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, islice
 
 import av
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
+from msgspec import Struct
 
 from configs.errors import SourceError
+from stream.arrays import pack, unpack
 from stream.messages import Begin, End, Frame
-from stream.sources.clock import Clock, frame_rate
+from stream.sources.clock import Clock, ClockState, frame_rate
 from stream.sources.container import bit_rate, length_s, open_container, stored_aspect, video_stream
 from stream.sources.source import Recording
 from stream.sources.timestamps import Timestamps
@@ -20,6 +22,18 @@ from stream.sources.timestamps import Timestamps
 _ERRORS_MAX = 1000  # in a row, without a frame in between
 _SEEK_BACK_S = (0.0, 5.0, 20.0)  # a seek may miss: an index may be wrong, a transport stream has none
 _MISSING_S = 0.25, 1.0  # by so much a file may be shorter than it says, if it counts its frames and if not
+
+
+class FileState(Struct, frozen=True):
+    """Where the reading of a file stands, after a frame."""
+
+    frames: int
+    clock: ClockState
+    pts: int | None
+    """Of that frame, in ticks of the stream's time base."""
+    reached_ns: int
+    marked: int
+    failed: int
 
 
 class FileSource(Recording):
@@ -36,6 +50,7 @@ class FileSource(Recording):
     _first: Frame | None = None
     _reached_ns = 0
     """When the last frame so far has been shown."""
+    _pts: int | None = None
     _marked = _failed = 0
     """Packets that the container marks as damaged; packets and frames that the decoder could not read, or in part."""
 
@@ -45,7 +60,8 @@ class FileSource(Recording):
         rate = frame_rate(self._stream.average_rate, self._stream.guessed_rate) if self._times.known else None
         self._fps = rate or self.settings.assumed_fps
         self.clock = Clock(self._fps)
-        self._frames = self._in_range()
+        state = self.spec.states.get("decode")
+        self._frames = self._continued(unpack(state, FileState)) if state else self._in_range()
         self._first = next(self._frames, None)
         if self._first is None:
             if self.stopped:
@@ -58,6 +74,10 @@ class FileSource(Recording):
             first, self._first = self._first, None
             yield first
             yield from self._frames
+
+    def state(self) -> bytes:
+        clock = self.clock.state()
+        return pack(FileState(self.frames, clock, self._pts, self._reached_ns, self._marked, self._failed))
 
     def end(self, problem: str = "") -> End:
         return End(self.spec.name, self.frames, self.damaged, self.stopped, problem or self._truncation())
@@ -86,19 +106,50 @@ class FileSource(Recording):
 
     def _in_range(self) -> Iterator[Frame]:
         """Frames from `start_s` on and before `end_s`."""
-        pictures = self._seek_start() if self.start_s and self._times.known else self._pictures()
+        return self._given(self._seek_start() if self.start_s and self._times.known else self._pictures())
+
+    def _continued(self, state: FileState) -> Iterator[Frame]:
+        """Frames after that of a state; where no seek leads there, all before it are decoded again."""
+        pictures = self._seek_after(state)
+        if pictures is None:
+            self._reopen()
+            self._times.restart()
+            return islice(self._in_range(), state.frames, None)
+        self.frames, self._reached_ns = state.frames, state.reached_ns
+        self._marked, self._failed = state.marked, state.failed
+        self.clock.restore(state.clock)
+        return self._given(pictures, reached=True)
+
+    def _seek_after(self, state: FileState) -> Iterator[VideoFrame] | None:
+        """Pictures after that of a state; None where seeking does not lead to it."""
+        if state.pts is None or state.clock.epoch or not self._times.unique:
+            return None
+        for back_s in _SEEK_BACK_S:
+            try:
+                self._opened.seek(self._times.tick_before(state.pts, back_s), stream=self._stream)
+            except av.FFmpegError:
+                continue
+            pictures = self._pictures()
+            for picture in pictures:
+                if picture.pts == state.pts:
+                    return pictures
+                if picture.is_corrupt or picture.pts is None or picture.pts > state.pts:
+                    break
+        return None
+
+    def _given(self, pictures: Iterator[VideoFrame], reached: bool = False) -> Iterator[Frame]:
+        """Frames of pictures, from the first at or after `start_s`; `reached`: that one was before."""
         aspect, base = stored_aspect(self._opened, self._stream), self._stream.time_base
-        reached = False  # and once it is: a clock that starts anew does not take it back
         for picture in pictures:
             pts_ns, flags = self.clock.time(self._times.of(picture), base, (picture.width, picture.height))
             at_s = (pts_ns - self._times.origin_ns) / 1e9
             if self.end_s is not None and at_s >= self.end_s - 1e-6:
                 return
-            reached = reached or at_s >= self.start_s - 1e-6
+            reached = reached or at_s >= self.start_s - 1e-6  # a clock that starts anew does not take it back
             if reached:
                 self._failed += picture.is_corrupt
                 shown_ns = round(picture.duration * (picture.time_base or 0) * 10**9 or 1e9 / self._fps)
-                self._reached_ns = pts_ns + shown_ns
+                self._reached_ns, self._pts = pts_ns + shown_ns, picture.pts
                 yield self.frame(picture, pts_ns, flags, aspect)
 
     def _seek_start(self) -> Iterator[VideoFrame]:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 from configs.errors import ConfigError, SourceError
+from stream.address import label_of, printable, uri_of
 from stream.messages import SourceSpec
-from stream.sources.address import label_of, printable, uri_of
 
 VIDEO_ENDINGS = frozenset(
     ".3gp .asf .avi .flv .gif .h264 .h265 .hevc .m2ts .m4v .mjpeg .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogv .ts .vob "

@@ -9,17 +9,31 @@ from fractions import Fraction
 
 import av
 from av.video.frame import VideoFrame
+from msgspec import Struct
 
 from configs.errors import SourceError
 from configs.schema import DecodeSettings
+from stream.address import printable
+from stream.arrays import pack, unpack
 from stream.messages import Begin, End, Frame, SourceSpec
-from stream.sources.address import printable
+from stream.sources.clock import ClockState
 from stream.sources.container import open_container, video_stream
 from stream.sources.find import image_names, video_names
 from stream.sources.source import Recording
 
 _NAMED_MAX = 10
 _SQUARE = 1, 1  # what an image says of pixel shape is meant for print
+
+
+class _State(Struct, frozen=True):
+    """Where the reading of a folder stands, after a frame."""
+
+    next: int
+    """Index of the image after it."""
+    frames: int
+    clock: ClockState
+    damaged: int
+    unreadable: list[str]
 
 
 class ImagesSource(Recording):
@@ -32,6 +46,8 @@ class ImagesSource(Recording):
     _first: Frame | None = None
     _images: Sequence[str] = ()
     _videos: Sequence[str] = ()
+    _next = 0
+    """Index of the image that is read next."""
     _count = 0
     """Images of the range."""
 
@@ -48,6 +64,8 @@ class ImagesSource(Recording):
         except OSError as error:
             raise SourceError(f"{self.spec.label}: folder cannot be read: {error.strerror}") from None
         self._images, self._videos = image_names(names), video_names(names)
+        if state := self.spec.states.get("decode"):
+            self._restore(unpack(state, _State))
         self._frames = self._decoded()
         self._first = first = next(self._frames, None)
         if first is None:
@@ -63,6 +81,9 @@ class ImagesSource(Recording):
             yield first
             yield from self._frames
 
+    def state(self) -> bytes:
+        return pack(_State(self._next, self.frames, self.clock.state(), self.damaged, self._unreadable))
+
     def end(self, problem: str = "") -> End:
         return End(self.spec.name, self.frames, self.damaged, self.stopped, problem, notes=tuple(self._notes()))
 
@@ -72,15 +93,22 @@ class ImagesSource(Recording):
     def _decoded(self) -> Iterator[Frame]:
         first, names = self._in_range()
         self._count = len(names)
-        for number, name in enumerate(names, first):
+        done = max(self._next - first, 0)
+        for number, name in enumerate(names[done:], first + done):
             if self.stop():
                 return
+            self._next = number + 1
             picture = self._picture(os.path.join(self.spec.path, name))
             if picture is None:
                 continue
             pts_ns, _ = self.clock.time(number, 1 / self._rate, (picture.width, picture.height))
             self.damaged += picture.is_corrupt
             yield self.frame(picture, pts_ns, ("timing_assumed",), _SQUARE)
+
+    def _restore(self, state: _State) -> None:
+        self._next, self.frames, self.damaged = state.next, state.frames, state.damaged
+        self.clock.restore(state.clock)
+        self._unreadable = list(state.unreadable)
 
     def _in_range(self) -> tuple[int, Sequence[str]]:
         """Index of the first image of the range, and the images in it."""

@@ -8,7 +8,7 @@ from threading import Condition, Thread
 from msgspec import structs
 
 from configs.errors import SourceError
-from stream.messages import Begin, End, Frame, Message
+from stream.messages import Begin, Cut, End, Frame, Message
 from stream.sources.mailbox import Mailbox
 from stream.sources.source import Source
 
@@ -16,16 +16,17 @@ _TICK_S = 0.1  # how soon a stop is noticed while no live source has a frame
 _LEAVE_S = 5.0  # a reader that does not come back by then is left behind; it is a daemon
 
 
-def in_turn(sources: Iterable[Source], stop: Callable[[], bool]) -> Iterator[Message]:
+def in_turn(sources: Iterable[Source], stop: Callable[[], bool], cut_every: int = 0) -> Iterator[Message]:
     """Messages of sources that wait: Begin, each Frame, End of one, then of the next.
 
     One that cannot be opened gives an End alone, which says why. Once `stop()` is true no further one is opened.
+    After every `cut_every`-th frame of a source comes a Cut; 0: never.
     """
     for source in sources:
         if stop():
             return
         try:
-            yield from _messages(source)
+            yield from _messages(source, cut_every)
         finally:
             source.close()
 
@@ -56,12 +57,15 @@ def merged(sources: Sequence[Source], stop: Callable[[], bool]) -> Iterator[Mess
             reader.join(_LEAVE_S)
 
 
-def _messages(source: Source) -> Iterator[Message]:
+def _messages(source: Source, cut_every: int = 0) -> Iterator[Message]:
     try:
         begin = source.open()
         if begin is not None:
             yield begin
-            yield from source.read()
+            for frame in source.read():
+                yield frame
+                if cut_every and (frame.index + 1) % cut_every == 0:
+                    yield Cut(frame.source, frame.index + 1, {"decode": source.state()})
         yield source.end()
     except SourceError as error:
         yield source.end(str(error))

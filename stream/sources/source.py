@@ -36,6 +36,9 @@ class Source(Protocol):
             SourceError: it cannot be read on.
         """
 
+    def state(self) -> bytes:
+        """What a source of the same spec needs to go on after the last frame that was given: `SourceSpec.states`."""
+
     def end(self, problem: str = "") -> End:
         """How it went, said after the last frame or after a SourceError, whose text is the problem."""
 
@@ -64,6 +67,10 @@ class Recording(ABC):
     @abstractmethod
     def read(self) -> Iterator[Frame]:
         """As `Source.read`."""
+
+    @abstractmethod
+    def state(self) -> bytes:
+        """As `Source.state`."""
 
     @abstractmethod
     def end(self, problem: str = "") -> End:

@@ -8,6 +8,7 @@ from av.video.stream import VideoStream
 
 _NO_TIMESTAMPS = 0x80  # of FFmpeg's format flags
 _DTS_ONLY = {"avi"}
+_INDEXED = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"}
 
 
 class Timestamps:
@@ -22,6 +23,8 @@ class Timestamps:
         """False: the source has no clock."""
         self.dts_only = self.known and container.format.name in _DTS_ONLY
         """True: only the first picture tells where the clock begins; see `begin`."""
+        self.unique = self.known and container.format.name in _INDEXED
+        """True: no time comes twice, and a seek finds it. Two transport streams in one file have every time twice."""
         self._ns = (stream.time_base or 0) * 10**9  # a tick
         self._start = stream.start_time or 0
         self._origin = self._start if self.known else 0
@@ -53,6 +56,10 @@ class Timestamps:
     def seek_target(self, at_s: float) -> int:
         """The tick to seek, at_s seconds after the beginning."""
         return self._start + int(at_s * 1e9 / self._ns)
+
+    def tick_before(self, tick: int, back_s: float) -> int:
+        """The tick so long before another one."""
+        return tick - int(back_s * 1e9 / self._ns)
 
     def is_early(self, picture: VideoFrame, at_s: float) -> bool:
         """Whether a picture is shown at or before at_s seconds after the beginning."""

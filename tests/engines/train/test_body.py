@@ -7,11 +7,11 @@ import itertools
 import numpy as np
 import pytest
 
-from engines.ops.skeleton import MIRROR, NAMES
+from engines.ops.skeleton import COCO
 from engines.train import body
 from engines.train.body import Build, Pose, any_build, any_pose, joints, walking
 
-AT = {name: index for index, name in enumerate(NAMES)}
+AT = {name: index for index, name in enumerate(COCO.names)}
 BONES = {
     ("shoulder", "elbow"): body.UPPER_ARM,
     ("elbow", "wrist"): body.FOREARM,
@@ -78,7 +78,7 @@ def test_the_mirrored_pose_has_the_mirrored_places(seed: int) -> None:
         head=(-pose.head[0], pose.head[1]),
     )
     places, mirrored = (joints(each, Build()).keypoints() for each in (pose, other))
-    np.testing.assert_allclose(mirrored[list(MIRROR)], places * (-1, 1, 1), atol=1e-9)
+    np.testing.assert_allclose(mirrored[list(COCO.mirror)], places * (-1, 1, 1), atol=1e-9)
 
 
 def test_a_walk_repeats_after_two_steps_and_swaps_sides_after_one() -> None:

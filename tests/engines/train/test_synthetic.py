@@ -7,13 +7,13 @@ import itertools
 import numpy as np
 import pytest
 
-from engines.ops.skeleton import NAMES
+from engines.ops.skeleton import COCO
 from engines.train.body import Pose
 from engines.train.figure import Place, any_looks, painted, seen
 from engines.train.paint import NOBODY, Canvas, Capsule, blank, capsules
 from engines.train.synthetic import Scene, Still, picture
 
-AT = {name: index for index, name in enumerate(NAMES)}
+AT = {name: index for index, name in enumerate(COCO.names)}
 SIZE = (240, 200)
 GREY = np.full((*SIZE, 3), 100, np.uint8)
 
@@ -25,7 +25,7 @@ def person(canvas: Canvas, yaw: float = 0.0, owner: int = 1, x: float = 100, nea
 
 def visibility(yaw: float) -> dict[str, int]:
     canvas = blank(GREY)
-    return dict(zip(NAMES, seen(canvas, person(canvas, yaw), 200.0).tolist(), strict=True))
+    return dict(zip(COCO.names, seen(canvas, person(canvas, yaw), 200.0).tolist(), strict=True))
 
 
 def test_who_faces_us_hides_nothing() -> None:

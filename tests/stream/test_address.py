@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.sources.address import label_of, path_of, uri_of
+from stream.address import label_of, path_of, uri_of
 
 names = st.binary(min_size=1, max_size=40).filter(lambda name: b"\0" not in name)
 
