@@ -139,9 +139,9 @@ def _line(mistake: dict[str, Any], origins: Mapping[str, _Origin]) -> str:
     loc = [str(at) for at in mistake["loc"]]
     key = ".".join(loc[:2])
     origin = origins.get(key) or _Origin(_section_origins(key, origins))
-    called, where = (origin.name, origin.name) if origin.typed else (f"{origin.name}: {key}".rstrip(": "), origin.name)
+    called = origin.name if origin.typed or not key else f"{origin.name}: {key}"
     if mistake["type"] == "extra_forbidden":
-        return f"{where}: {key} is unknown{_nearest(loc)}"
+        return f"{called} is unknown{_nearest(loc)}"
     if mistake["type"] == "value_error":
         return f"{called}: {mistake['ctx']['error']}"
     if mistake["type"] == "model_type":

@@ -5,6 +5,7 @@ Type, choices, range, default and, unless the option has its own, the help text 
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import NoneType
@@ -155,6 +156,31 @@ def changes(given: Mapping[str, Any]) -> dict[str, Any]:
         if option.later and given.get(option.parameter):
             raise ConfigError(f"{option.name} {option.later}")
     return {option.key: given.get(option.parameter) for option in OPTIONS if option.key}
+
+
+def keywords(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Settings that keyword arguments of a Python call change, key -> value, and key -> the argument's name.
+
+    Args:
+        given: an option of the source or the model as model="lite", or any setting as track_lost_after_s=2.
+
+    Raises:
+        ConfigError: there is no such option and no such section.
+    """
+    known = {option.parameter: option.key for option in OPTIONS if option.key and option.panel in ("Source", "Model")}
+    del known["source"]  # the call's own argument
+    changed, typed = {}, {}
+    for name, value in given.items():
+        section, _, rest = name.partition("_")
+        if name not in known and not (rest and section in Settings.model_fields):
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = (
+                f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}, and settings as nms_oks_max"
+            )
+            raise ConfigError(f"{name} is unknown; {hint}")
+        key = known.get(name, f"{section}.{rest}")
+        changed[key], typed[key] = value, name
+    return changed, typed
 
 
 def field(key: str) -> FieldInfo:

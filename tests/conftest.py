@@ -1,15 +1,22 @@
-"""What every test gets: a check that nothing is left behind."""
+"""What every test gets: a quiet machine to run on, and a check that nothing is left behind."""
 
 from __future__ import annotations
 
 import gc
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+
+# Two workers of pytest share two cores: thread pools that spin would cost more than they give. Children inherit it;
+# it counts if it is set before torch is loaded.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A shell starts what is put in the background with Ctrl-C ignored, and children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _left() -> dict[str, set[str]]:
