@@ -90,6 +90,8 @@ def _run(given: dict[str, Any]) -> int:
 
     given["source"] = [*(given["source"] or []), *(given["more"] or [])] or None
     settings = resolve(load(given["config"], given["set"] or (), changes(given), TYPED))
+    if settings.runtime.quiet:
+        os.environ["POSESTREAM_QUIET"] = "1"  # for the stages' processes, which write of downloads themselves
     sources = _sources(settings)
 
     from stream.interrupts import Interrupts
@@ -99,8 +101,6 @@ def _run(given: dict[str, Any]) -> int:
     from stream.render import check_opencv
 
     check_opencv()
-    if settings.runtime.quiet:
-        os.environ["POSESTREAM_QUIET"] = "1"  # for the stages' processes, which write of downloads themselves
     interrupts = Interrupts()
     with interrupts, output_folders(sources, settings) as specs:
         if not settings.source.uris:
