@@ -3,6 +3,9 @@
     pip install 'posestream[train]'
     python -m engines.evaluate --data person_keypoints_val2017.json --images val2017 --model r50
 
+    python -m engines.evaluate --drawn 200                    # on drawn people, without any data
+    python -m engines.evaluate --data … --rotate 15 45 90     # and how much turning a picture changes
+
 Prints one table, and writes report.json and report.png where asked to. COCO's own program comes to the same AP.
 """
 
@@ -13,42 +16,65 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
+
+import numpy as np
 
 from configs.errors import EXIT_INTERRUPTED, OutputError, PosestreamError, SourceError
 from configs.schema import BackendName, ModelName
 from engines.evaluation import plots
 from engines.evaluation.report import Report, as_json, evaluate, lines
+from engines.evaluation.uncertainty import rotation_errors
+from engines.ops.people import People
 from engines.ops.skeleton import COCO
-from engines.pose_engine import load
+from engines.pose_engine import PoseEngine, load
 from engines.train import pictures
 from engines.train.coco import read_coco
 from engines.train.dataset import Dataset, split
+from engines.train.synthetic import Still, picture
+from engines.train.target import Sample, Target
 from engines.train.yolo import read_yolo
 
 _SCORE_MIN = 0.05
 """torchvision keeps nobody of a lower score; to AP they add next to nothing."""
+_DRAWN_SEED = 2_000_000_000
+"""Far from any that a training uses."""
 
 
 def main(arguments: list[str]) -> int:
     """Run the command line; the exit code is that of the error, of which one line or more tell what is wrong."""
     given = _parse(arguments)
     try:
-        dataset = _dataset(given)
-        for line in dataset.summary():
-            print(line, file=sys.stderr)
-        report = _report(given, dataset)
-        print("\n".join(lines(report)))
+        engine = _engine(given)
+        found, errors = _found(engine, given)
+        report = _report(found, given)
+        print("\n".join(lines(report) + _rotation_lines(errors)))
         if given.out:
-            _write(report, given.out)
+            _write({**as_json(report), "rotation": errors}, report, given.out)
     except PosestreamError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     return 0
+
+
+def _labelled(given: argparse.Namespace) -> Iterator[Sample]:
+    """The pictures and their labels, one after the other."""
+    if given.drawn:
+        rng = np.random.default_rng(_DRAWN_SEED)
+        yield from (picture(Still(), rng) for _ in range(given.drawn))
+        return
+    dataset = _dataset(given)
+    for line in dataset.summary():
+        print(line, file=sys.stderr)
+    for labelled in dataset.pictures:
+        try:
+            yield Sample(pictures.read(labelled.path), labelled.target)
+        except SourceError as error:
+            print(f"left out: {error}", file=sys.stderr)
 
 
 def _dataset(given: argparse.Namespace) -> Dataset:
@@ -66,7 +92,7 @@ def _dataset(given: argparse.Namespace) -> Dataset:
     return dataset.only(chosen)
 
 
-def _report(given: argparse.Namespace, dataset: Dataset) -> Report:
+def _engine(given: argparse.Namespace) -> PoseEngine:
     engine = load(
         given.model,
         weights=given.weights,
@@ -78,28 +104,53 @@ def _report(given: argparse.Namespace, dataset: Dataset) -> Report:
     )
     for note in engine.notes:
         print(note, file=sys.stderr)
-    started = time.perf_counter()
-    found = []
-    for picture in dataset.pictures:
-        try:
-            pixels = pictures.read(picture.path)
-        except SourceError as error:
-            print(f"left out: {error}", file=sys.stderr)
-            continue
-        found.append((engine([pixels])[0], picture.target))
+    return engine
+
+
+def _found(
+    engine: PoseEngine, given: argparse.Namespace
+) -> tuple[list[tuple[People, Target]], dict[str, float | None]]:
+    """The people of each picture beside its labels; and of each angle the mean error of turning."""
+    found: list[tuple[People, Target]] = []
+    errors: list[list[float]] = []
+    spent_s = 0.0
+    for sample in _labelled(given):
+        started = time.perf_counter()
+        found.append((engine([sample.pixels])[0], sample.target))
+        spent_s += time.perf_counter() - started
+        if given.rotate:
+            errors.append(rotation_errors(lambda pixels: engine([pixels])[0], sample.pixels, COCO.sigmas, given.rotate))
     if not found:
-        raise SourceError(f"{given.data}: none of {len(dataset.pictures)} pictures can be read")
-    print(f"{1e3 * (time.perf_counter() - started) / len(found):.0f} ms a picture, read and scored", file=sys.stderr)
+        raise SourceError(f"{given.data}: none of its pictures can be read")
+    print(f"{1e3 * spent_s / len(found):.0f} ms a picture", file=sys.stderr)
+    return found, {
+        f"{angle:g}": _mean(each) for angle, each in zip(given.rotate, zip(*errors, strict=True), strict=True)
+    }
+
+
+def _mean(errors: Sequence[float]) -> float | None:
+    known = [error for error in errors if math.isfinite(error)]
+    return sum(known) / len(known) if known else None
+
+
+def _rotation_lines(errors: dict[str, float | None]) -> list[str]:
+    if not errors:
+        return []
+    rows = [f"{angle:>8} degrees: {'-' if error is None else f'{error:.3f}'}" for angle, error in errors.items()]
+    return ["", "keypoints move when the picture is turned, as a share of sqrt(area of the box):", *rows]
+
+
+def _report(found: Sequence[tuple[People, Target]], given: argparse.Namespace) -> Report:
     try:
         return evaluate(found, COCO.names, COCO.sigmas)
     except ValueError as error:
-        raise SourceError(f"{given.data}: {error}") from error
+        raise SourceError(f"{given.data or 'drawn people'}: {error}") from error
 
 
-def _write(report: Report, folder: Path) -> None:
+def _write(content: dict[str, Any], report: Report, folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "report.json").write_text(json.dumps(as_json(report), indent=1) + "\n")
+        (folder / "report.json").write_text(json.dumps(content, indent=1) + "\n")
         plots.write(report, folder / "report.png")
     except OSError as error:
         raise OutputError(f"the report cannot be written into {folder}: {error.strerror}") from error
@@ -109,12 +160,11 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m engines.evaluate", description="Score a network on labelled pictures."
     )
-    parser.add_argument(
-        "--data",
-        type=Path,
-        required=True,
-        help="a COCO keypoint file, or a folder with images/ and labels/ (YOLO-pose)",
+    labels = parser.add_mutually_exclusive_group(required=True)
+    labels.add_argument(
+        "--data", type=Path, help="a COCO keypoint file, or a folder with images/ and labels/ (YOLO-pose)"
     )
+    labels.add_argument("--drawn", type=_whole(1, 10**6), metavar="N", help="so many pictures of drawn people instead")
     parser.add_argument("--images", type=Path, help="the folder of a COCO file's pictures (default: images/ beside it)")
     parser.add_argument("--model", default="auto", choices=get_args(ModelName), help="architecture (default: auto)")
     parser.add_argument("--weights", default="auto", help="a file; auto: what belongs to the model (default)")
@@ -125,6 +175,9 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--score-min", type=_share, default=_SCORE_MIN, help="least score (default: %(default)s)")
     parser.add_argument("--held-back", action="store_true", help="only pictures that engines.train never trains on")
     parser.add_argument("--limit", type=_whole(1, 10**9), help="the first so many pictures by number (default: all)")
+    parser.add_argument(
+        "--rotate", type=float, nargs="+", default=[], metavar="DEGREES", help="also turn each picture; clockwise"
+    )
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="write report.json and report.png into it")
     return parser.parse_args(arguments)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 import numpy as np
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, structs
 from numpy.typing import NDArray
 
 from engines.ops.people import F
@@ -29,10 +30,13 @@ class Person(Struct, frozen=True):
     box: Annotated[tuple[float, float, float, float], Meta(description="x1, y1, x2, y2 as detected.")]
     keypoints: Annotated[
         list[XyConfidence],
-        Meta(min_length=1, description="Steadied: x, y, confidence; one a keypoint of the skeleton, in its order."),
+        Meta(min_length=1, description="Smoothed: x, y, confidence; one a keypoint of the skeleton, in its order."),
     ]
     raw_keypoints: Annotated[list[Xy], Meta(min_length=1, description="As detected: x, y.")]
-    tracked: Annotated[Literal["seen"], Meta(description="seen: detected in this very frame.")]
+    tracked: Annotated[
+        Literal["seen", "predicted"],
+        Meta(description="seen: detected in this very frame; predicted: nobody was looked for, so moved on."),
+    ]
 
     def keypoint(self, name: str, skeleton: Skeleton = COCO) -> XyConfidence:
         """A keypoint by its name: x, y, confidence.
@@ -60,10 +64,40 @@ class Record(Struct, frozen=True, kw_only=True):
         Annotated[tuple[int, int], Meta(description="Width to height of a pixel; absent where pixels are square.")]
         | UnsetType
     ) = UNSET
+    wall: Annotated[str, Meta(description="When the frame was decoded, UTC; live sources only.")] | UnsetType = UNSET
+    age_ms: Annotated[float, Meta(description="From decoding to this record; live sources only.")] | UnsetType = UNSET
+    stages_ms: (
+        Annotated[dict[str, float], Meta(description="From decoding to each stage's end; live sources only.")]
+        | UnsetType
+    ) = UNSET
+    dropped_by: (
+        Annotated[dict[str, int], Meta(description="Cause -> frames lost since the last record; live sources only.")]
+        | UnsetType
+    ) = UNSET
+
+
+def live_record_of(tracks: Tracks, dropped_by: dict[str, int]) -> Record:
+    """The record of a live source's frame, which says besides how old it is and what was lost before it.
+
+    Args:
+        tracks: of the frame.
+        dropped_by: cause -> frames lost since the last record.
+    """
+    frame = tracks.frame
+    stages_ms = {name: round((at_ns - frame.captured_ns) / 1e6, 1) for name, at_ns in frame.times_ns.items()}
+    wall = datetime.fromtimestamp(frame.wall_ns / 1e9, UTC).isoformat(timespec="milliseconds")
+    return structs.replace(
+        record_of(tracks),
+        dropped=sum(dropped_by.values()),
+        wall=wall.replace("+00:00", "Z"),
+        age_ms=max(stages_ms.values(), default=0.0),
+        stages_ms=stages_ms,
+        dropped_by=dropped_by,
+    )
 
 
 def record_of(tracks: Tracks) -> Record:
-    """Give a frame's record: pixels to a hundredth, scores to a ten-thousandth, time to a microsecond."""
+    """The record of a frame: pixels to a hundredth, scores to a ten-thousandth, time to a microsecond."""
     frame, people = tracks.frame, tracks.people
     confidence = people.confidence.round(4)[..., None]
     keypoints = np.concatenate([_pixels(tracks.smooth), confidence.astype(np.float64).round(4)], -1).tolist()
@@ -79,7 +113,7 @@ def record_of(tracks: Tracks) -> Record:
         dropped=frame.dropped,
         flags=list(frame.flags),
         people=[
-            Person(number, scores[at], boxes[at], keypoints[at], raw[at], "seen")
+            Person(number, scores[at], boxes[at], keypoints[at], raw[at], "predicted" if tracks.predicted else "seen")
             for at, number in enumerate(tracks.ids.tolist())
         ],
         pixel_aspect=frame.pixel_aspect if frame.pixel_aspect != (1, 1) else UNSET,
@@ -87,7 +121,7 @@ def record_of(tracks: Tracks) -> Record:
 
 
 def schema() -> bytes:
-    """Give the JSON Schema of a record."""
+    """JSON Schema of a record."""
     made = {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(Record)}
     return msgspec.json.format(msgspec.json.encode(made), indent=2) + b"\n"
 

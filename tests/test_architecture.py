@@ -95,9 +95,7 @@ def test_functions_and_files_stay_short(path: Path) -> None:
             first = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
             assert lines - first.lineno < BODY_LINES_MAX, f"{name(path)}: {node.name} is too long"
             given = [each.arg for each in (*node.args.args, *node.args.kwonlyargs) if each.arg not in ("self", "cls")]
-            assert len(given) <= ARGUMENTS_MAX or node.name in MANY_ARGUMENTS, (
-                f"{name(path)}: {node.name} takes too many"
-            )
+            assert len(given) <= ARGUMENTS_MAX or node.name in MANY_ARGUMENTS, f"{name(path)}: {node.name}"
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,14 @@ from typing import IO
 
 import msgspec
 
-from stream.messages import Begin, End, Message, Tracks
-from stream.records import record_of
+from stream.messages import Begin, Drop, End, Message, Tracks
+from stream.records import live_record_of, record_of
 from stream.sinks.output import finish, part_of, writing
 from stream.stage import Stage
 
 
 class RecordsSink(Stage):
-    """Tracks in and on; `keypoints.jsonl` in each source's folder.
+    """Tracks and drops in and on; `keypoints.jsonl` in each source's folder.
 
     It is written as `keypoints.jsonl.part`, line by line, and takes its name when the source has ended; what
     an error cuts off keeps that other name.
@@ -23,40 +23,68 @@ class RecordsSink(Stage):
 
     def __init__(self) -> None:
         self._encoder = msgspec.json.Encoder()
-        self._files: dict[str, tuple[Path, IO[bytes]]] = {}
+        self._open: dict[str, _Open] = {}
 
     def process(self, message: Message) -> Iterator[Message]:
-        self._take(message)
-        yield message
-
-    def _take(self, message: Message) -> None:
         match message:
             case Begin():
-                path = Path(message.spec.folder) / "keypoints.jsonl"
-                with writing(path):
-                    self._files[message.spec.name] = path, part_of(path).open("wb")
+                self._open[message.spec.name] = _Open(message)
             case Tracks():
-                path, file = self._files[message.frame.source]
-                with writing(path):
-                    file.write(self._encoder.encode(record_of(message)) + b"\n")
-                    file.flush()  # a kill costs at most the last line
+                self._open[message.frame.source].write(message, self._encoder)
+            case Drop():
+                self._open[message.frame.source].drop(message)
             case End():
                 self._finish(message.source)
+        yield message
 
     def flush(self) -> Iterable[Message]:
-        for source in list(self._files):
+        for source in list(self._open):
             self._finish(source)
         return ()
 
     def close(self) -> None:
-        for path, file in self._files.values():
-            with writing(path):
-                file.close()
+        for each in self._open.values():
+            each.close()
 
     def _finish(self, source: str) -> None:
-        if source not in self._files:  # it was never opened
-            return
-        path, file = self._files.pop(source)
-        with writing(path):
-            file.close()
-        finish(path)
+        if source in self._open:  # else it was never opened
+            each = self._open.pop(source)
+            each.close()
+            finish(each.path)
+
+
+class _Open:
+    """The records of one source under way."""
+
+    def __init__(self, begin: Begin) -> None:
+        self.path = Path(begin.spec.folder) / "keypoints.jsonl"
+        self._live = begin.live
+        self._dropped: dict[str, int] = {}
+        with writing(self.path):
+            self._file: IO[bytes] = part_of(self.path).open("ab" if begin.again else "wb")
+
+    def write(self, tracks: Tracks, encoder: msgspec.json.Encoder) -> None:
+        """Add a frame's line."""
+        if self._live:
+            self._count("busy", tracks.frame.dropped)
+            record = live_record_of(tracks, self._dropped)
+            self._dropped = {}
+        else:
+            record = record_of(tracks)
+        with writing(self.path):
+            self._file.write(encoder.encode(record) + b"\n")
+            self._file.flush()  # a kill costs at most the last line
+
+    def drop(self, drop: Drop) -> None:
+        """Take note of a frame that gets no line."""
+        self._count("busy", drop.frame.dropped)
+        self._count(drop.cause, 1)
+
+    def close(self) -> None:
+        """Close the file; it keeps its name for parts."""
+        with writing(self.path):
+            self._file.close()
+
+    def _count(self, cause: str, frames: int) -> None:
+        if frames:
+            self._dropped[cause] = self._dropped.get(cause, 0) + frames

@@ -11,7 +11,6 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from msgspec import Struct
 
-from configs.errors import SourceError
 from stream.arrays import pack, unpack
 from stream.messages import Begin, End, Frame
 from stream.sources.clock import Clock, ClockState, frame_rate
@@ -46,34 +45,20 @@ class FileSource(Recording):
     _stream: VideoStream
     _times: Timestamps
     _fps: float
-    _frames: Iterator[Frame]
-    _first: Frame | None = None
     _reached_ns = 0
     """When the last frame so far has been shown."""
     _pts: int | None = None
     _marked = _failed = 0
     """Packets that the container marks as damaged; packets and frames that the decoder could not read, or in part."""
 
-    def open(self) -> Begin | None:
+    def decoded(self) -> Iterator[Frame]:
         self._reopen()
         self._times = Timestamps(self._opened, self._stream)
         rate = frame_rate(self._stream.average_rate, self._stream.guessed_rate) if self._times.known else None
         self._fps = rate or self.settings.assumed_fps
         self.clock = Clock(self._fps)
         state = self.spec.states.get("decode")
-        self._frames = self._continued(unpack(state, FileState)) if state else self._in_range()
-        self._first = next(self._frames, None)
-        if self._first is None:
-            if self.stopped:
-                return None
-            raise SourceError(f"{self.spec.label}: {self._emptiness()}")
-        return self._begin(self._first)
-
-    def read(self) -> Iterator[Frame]:
-        if self._first is not None:
-            first, self._first = self._first, None
-            yield first
-            yield from self._frames
+        yield from self._continued(unpack(state, FileState)) if state else self._in_range()
 
     def state(self) -> bytes:
         clock = self.clock.state()
@@ -193,7 +178,7 @@ class FileSource(Recording):
                 errors = 0
                 yield picture
 
-    def _begin(self, first: Frame) -> Begin:
+    def begin(self, first: Frame) -> Begin:
         container, stream = self._opened, self._stream
         whole_s = length_s(container, stream) or (container.duration or 0) / av.time_base
         end_s = min(whole_s, self.end_s or whole_s) if whole_s else None
@@ -214,8 +199,7 @@ class FileSource(Recording):
             pixel_aspect=first.pixel_aspect,
         )
 
-    def _emptiness(self) -> str:
-        """Why there is no frame."""
+    def why_empty(self) -> str:
         if not self.damaged:
             return "no frame lies between --start and --end" if self.has_range else "holds no frame"
         large = "" if self._stream.width else f", or each has more than {self.settings.frame_pixels_max} pixels"

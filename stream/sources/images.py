@@ -42,8 +42,6 @@ class ImagesSource(Recording):
     An image that cannot be read keeps its time and is left out, counted and named.
     """
 
-    _frames: Iterator[Frame]
-    _first: Frame | None = None
     _images: Sequence[str] = ()
     _videos: Sequence[str] = ()
     _next = 0
@@ -58,31 +56,9 @@ class ImagesSource(Recording):
         self.damaged = 0
         self._unreadable: list[str] = []
 
-    def open(self) -> Begin | None:
-        try:
-            names = os.listdir(self.spec.path)
-        except OSError as error:
-            raise SourceError(f"{self.spec.label}: folder cannot be read: {error.strerror}") from None
-        self._images, self._videos = image_names(names), video_names(names)
-        if state := self.spec.states.get("decode"):
-            self._restore(unpack(state, _State))
-        self._frames = self._decoded()
-        self._first = first = next(self._frames, None)
-        if first is None:
-            if self.stopped:
-                return None
-            raise SourceError(f"{self.spec.label}: {self._emptiness()}")
+    def begin(self, first: Frame) -> Begin:
         size, fps, length_s = (first.width, first.height), float(self._rate), float(self._count / self._rate)
         return Begin(self.spec, *size, fps, self._count, length_s, start_s=self.start_s, end_s=self.end_s)
-
-    def read(self) -> Iterator[Frame]:
-        if self._first is not None:
-            first, self._first = self._first, None
-            yield first
-            yield from self._frames
-
-    def state(self) -> bytes:
-        return pack(_State(self._next, self.frames, self.clock.state(), self.damaged, self._unreadable))
 
     def end(self, problem: str = "") -> End:
         return End(self.spec.name, self.frames, self.damaged, self.stopped, problem, notes=tuple(self._notes()))
@@ -90,11 +66,18 @@ class ImagesSource(Recording):
     def close(self) -> None:
         """Nothing stays open: each image is closed once it is read."""
 
-    def _decoded(self) -> Iterator[Frame]:
-        first, names = self._in_range()
-        self._count = len(names)
+    def decoded(self) -> Iterator[Frame]:
+        try:
+            names = os.listdir(self.spec.path)
+        except OSError as error:
+            raise SourceError(f"{self.spec.label}: folder cannot be read: {error.strerror}") from None
+        self._images, self._videos = image_names(names), video_names(names)
+        if state := self.spec.states.get("decode"):
+            self._restore(unpack(state, _State))
+        first, chosen = self._in_range()
+        self._count = len(chosen)
         done = max(self._next - first, 0)
-        for number, name in enumerate(names[done:], first + done):
+        for number, name in enumerate(chosen[done:], first + done):
             if self.stop():
                 return
             self._next = number + 1
@@ -104,6 +87,9 @@ class ImagesSource(Recording):
             pts_ns, _ = self.clock.time(number, 1 / self._rate, (picture.width, picture.height))
             self.damaged += picture.is_corrupt
             yield self.frame(picture, pts_ns, ("timing_assumed",), _SQUARE)
+
+    def state(self) -> bytes:
+        return pack(_State(self._next, self.frames, self.clock.state(), self.damaged, self._unreadable))
 
     def _restore(self, state: _State) -> None:
         self._next, self.frames, self.damaged = state.next, state.frames, state.damaged
@@ -133,8 +119,7 @@ class ImagesSource(Recording):
         self._unreadable.append(why)
         return None
 
-    def _emptiness(self) -> str:
-        """Why there is no frame."""
+    def why_empty(self) -> str:
         if not self._count:
             return "no frame lies between --start and --end"
         return f"none of its {self._count} images can be read"

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from av.video.frame import VideoFrame
 
+from configs.errors import SourceError
 from configs.schema import DecodeSettings
 from stream.messages import Begin, End, Frame, Pixels, SourceSpec
 from stream.sources.clock import Clock
@@ -47,7 +48,7 @@ class Source(Protocol):
 
 
 class Recording(ABC):
-    """What files and image folders share: a range, a clock, counts."""
+    """What files and image folders share: a range, a clock, counts; opened by decoding the first frame."""
 
     live = False
 
@@ -59,26 +60,36 @@ class Recording(ABC):
         self.frames = 0
         self.stopped = False
         self._stop = stop
+        self._first: Frame | None = None
 
-    @abstractmethod
     def open(self) -> Begin | None:
-        """As `Source.open`."""
+        self._frames = self.decoded()
+        self._first = next(self._frames, None)
+        if self._first is None and not self.stopped:
+            raise SourceError(f"{self.spec.label}: {self.why_empty()}")
+        return None if self._first is None else self.begin(self._first)
 
-    @abstractmethod
     def read(self) -> Iterator[Frame]:
-        """As `Source.read`."""
+        if self._first is not None:
+            first, self._first = self._first, None
+            yield first
+            yield from self._frames
 
     @abstractmethod
     def state(self) -> bytes:
         """As `Source.state`."""
 
     @abstractmethod
-    def end(self, problem: str = "") -> End:
-        """As `Source.end`."""
+    def decoded(self) -> Iterator[Frame]:
+        """Frames of the range, or those after `spec.states`, until `stop()`; a SourceError: it cannot be opened."""
 
     @abstractmethod
-    def close(self) -> None:
-        """As `Source.close`."""
+    def begin(self, first: Frame) -> Begin:
+        """What the source is, given its first frame."""
+
+    @abstractmethod
+    def why_empty(self) -> str:
+        """Why there is no frame."""
 
     @property
     def has_range(self) -> bool:

@@ -89,6 +89,15 @@ def test_avi_with_b_frames_has_even_steps_wherever_it_is_begun(tmp_path: Path, c
     assert end.problem == ""
 
 
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
+def test_an_avi_that_lost_its_index_can_be_begun_anywhere(tmp_path: Path, codec: str) -> None:
+    """No seek leads anywhere in it: it is read from its beginning."""
+    data = write(tmp_path / "v.avi", codec, "avi", count=50).read_bytes()
+    (tmp_path / "v.avi").write_bytes(data[: data.rindex(b"idx1")])
+    for start_s in (0.5, 1.0, 1.8):
+        assert numbers(read(tmp_path / "v.avi", start_s=start_s)[1]) == list(range(math.ceil(start_s * 25), 50))
+
+
 def write_picture(path: Path) -> Path:
     """A picture of 300 KB or so, with the number 5."""
     picture = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)

@@ -14,7 +14,7 @@ from msgspec import structs
 
 from configs.errors import OutputError
 from engines.ops.people import People, nobody
-from stream.messages import Begin, End, Frame, Message, Pixels, SourceSpec, Tracks
+from stream.messages import Begin, Drop, End, Frame, Message, Pixels, SourceSpec, Tracks
 from stream.records import SCHEMA_FILE, record_of, schema
 from stream.sinks.records import RecordsSink
 from stream.stage import run_here
@@ -135,3 +135,42 @@ def test_a_full_disk_gives_one_line_and_loses_no_whole_record(tmp_path: Path) ->
 
 def test_the_schema_in_the_docs_is_the_code_s() -> None:
     assert SCHEMA_FILE.read_bytes() == schema(), "run: python -m stream.records"
+
+
+def test_a_live_record_says_how_old_it_is_and_what_was_lost_since_the_last_one(tmp_path: Path) -> None:
+    begin = Begin(SourceSpec("cam", "file", "cam", str(tmp_path)), 1280, 720, 30.0, live=True)
+    one, two = (structs.replace(tracks(n, 1), frame=structs.replace(tracks(n, 1).frame, dropped=0)) for n in (1, 4))
+    wall_ns, captured_ns = 1_700_000_000_123_000_000, 10**9
+    times = {"decode": captured_ns + 2_000_000, "track": captured_ns + 41_200_000}
+    late = structs.replace(two.frame, wall_ns=wall_ns, captured_ns=captured_ns, times_ns=times, dropped=2)
+    lost = Drop(structs.replace(one.frame, index=2), "late", "infer")
+    list(run_here([begin, one, lost, structs.replace(two, frame=late), End("cam", 5)], RecordsSink()))
+    first, second = (json.loads(line) for line in (tmp_path / "keypoints.jsonl").read_text().splitlines())
+    assert (first["dropped"], first["dropped_by"]) == (0, {})
+    assert (second["dropped"], second["dropped_by"]) == (3, {"late": 1, "busy": 2})
+    assert (second["wall"], second["age_ms"]) == ("2023-11-14T22:13:20.123Z", 41.2)
+    assert second["stages_ms"] == {"decode": 2.0, "track": 41.2}
+    for row in (first, second):
+        jsonschema.validate(row, json.loads(SCHEMA_FILE.read_text()))
+
+
+def test_a_file_s_record_says_nothing_of_the_machine_s_clocks() -> None:
+    row = json.loads(msgspec.json.encode(record_of(tracks(1, 1))))
+    assert not row.keys() & {"wall", "age_ms", "stages_ms", "dropped_by"}
+
+
+def test_people_who_were_carried_on_are_called_predicted() -> None:
+    carried = structs.replace(tracks(1, 2), predicted=True)
+    assert [person.tracked for person in record_of(carried).people] == ["predicted"] * 2
+
+
+def test_records_go_on_where_they_were_when_stages_are_restarted(tmp_path: Path) -> None:
+    begin, first, second, *_ = messages(tmp_path)
+    sink = RecordsSink()
+    for message in (begin, first):
+        list(sink.process(message))
+    sink.close()
+    assert isinstance(begin, Begin)
+    list(run_here([structs.replace(begin, again=True), second, End("cam", 2)], RecordsSink()))
+    rows = [json.loads(line) for line in (tmp_path / "keypoints.jsonl").read_text().splitlines()]
+    assert [row["index"] for row in rows] == [0, 1]

@@ -86,7 +86,7 @@ def test_a_network_agrees_with_itself(tmp_path: Path, capsys: pytest.CaptureFixt
 @pytest.mark.parametrize(
     ("changed", "code", "says"),
     [
-        (["--images", "nowhere"], 3, "none of 1 pictures can be read"),
+        (["--images", "nowhere"], 3, "labels.json: none of its pictures can be read"),
         (["--held-back"], 3, "no picture is left to be scored"),
         (["--weights", "none.pth"], 6, "none.pth"),
     ],
@@ -98,6 +98,17 @@ def test_what_is_wrong_is_told_in_a_line(
     arguments = ["--data", f"{labels}", "--images", f"{tmp_path}", "--model", "lite", "--backend", "eager"]
     assert main([*arguments, *changed]) == code
     assert says in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_drawn_people_need_no_data_and_are_always_the_same(tmp_path: Path) -> None:
+    reports = []
+    for folder in ("a", "b"):
+        arguments = ["--drawn", "12", "--rotate", "90", "--model", "lite", "--backend", "eager"]
+        assert main([*arguments, "--out", f"{tmp_path / folder}"]) == 0
+        reports.append(json.loads((tmp_path / folder / "report.json").read_text()))
+    assert reports[0] == reports[1]
+    assert reports[0]["people"] > 12
+    assert 0.02 < reports[0]["rotation"]["90"] < 2
 
 
 @pytest.mark.parametrize(
