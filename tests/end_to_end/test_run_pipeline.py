@@ -129,17 +129,6 @@ def test_several_sources_each_get_a_folder_and_a_bad_one_harms_no_other(tmp_path
     assert (tmp_path / "out/a/keypoints.jsonl").read_text().count("\n") == 6
 
 
-def test_nothing_is_overwritten_unasked(tmp_path: Path, scene: Path) -> None:
-    for _ in range(2):
-        posestream(tmp_path, scene, "--end", "0.05", "--no-save")
-    assert sorted(os.listdir(tmp_path / "runs")) == ["scene", "scene-2"]
-    (tmp_path / "runs/scene/mine.txt").write_text("kept")
-    done = posestream(tmp_path, scene, "--end", "0.1", "--no-save", "--output", "runs/scene", "--overwrite")
-    assert done.returncode == 0
-    assert len(records(tmp_path / "runs/scene")) == 3
-    assert (tmp_path / "runs/scene/mine.txt").read_text() == "kept"
-
-
 def audio_only(path: Path) -> None:
     with av.open(path, "w", format="mp4") as container:
         stream = container.add_stream("aac", rate=16_000, layout="mono")
@@ -196,7 +185,13 @@ BAD: list[tuple[str, Make, list[str], int, str]] = [
         2,
         "did you mean lost_after_s",
     ),
-    ("setting out of range", lambda bad, scene: bad.touch(), ["bad", "--conf", "7"], 2, "track.score_high"),
+    (
+        "setting out of range",
+        lambda bad, scene: bad.touch(),
+        ["bad", "--conf", "7"],
+        2,
+        "--conf is 7.0; it should be less",
+    ),
     ("unknown option", lambda bad, scene: bad.touch(), ["bad", "--bogus"], 2, "--bogus"),
     ("no such preset", lambda bad, scene: bad.touch(), ["bad", "--config", "none.yaml"], 2, "none.yaml"),
     ("time that is none", lambda bad, scene: bad.touch(), ["bad", "--start", "1:x"], 2, "hh:mm:ss"),
@@ -214,6 +209,13 @@ BAD: list[tuple[str, Make, list[str], int, str]] = [
         ["bad", "--output", "bad", "--overwrite"],
         5,
         "bad",
+    ),
+    (
+        "output is the source",
+        lambda bad, scene: folder_of(bad, {"overlay.mp4": scene.read_bytes()}),
+        ["bad/overlay.mp4", "--output", "bad", "--overwrite"],
+        5,
+        "output bad/overlay.mp4 is the source",
     ),
     (
         "start after the end",
@@ -270,7 +272,7 @@ def long_run(folder: Path, scene: Path, *arguments: str) -> subprocess.Popen[str
     return process
 
 
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGHUP, 129)])
 def test_an_interrupted_run_ends_in_time_with_playable_outputs(
     tmp_path: Path, scene: Path, sent: signal.Signals, code: int
 ) -> None:
