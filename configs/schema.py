@@ -75,7 +75,7 @@ class DecodeSettings(Section):
     )
 
 
-ModelName = Literal["auto", "lite", "r50", "r50-d2", "r101", "x101"]
+ModelName = Literal["auto", "lite", "lite-next", "r50", "r50-d2", "r101", "x101"]
 BackendName = Literal["auto", "eager", "openvino", "inductor", "tensorrt"]
 
 

@@ -44,8 +44,8 @@ class BottomUp(nn.Module):
     def __init__(self, body: ResNet) -> None:
         super().__init__()
         self.stem = nn.Module()
-        self.stem.conv1 = NormedConv(3, 64, 7, 2)
-        inputs, outputs, narrow = 64, 256, body.groups * body.width_per_group
+        self.stem.conv1 = NormedConv(3, body.width, 7, 2)
+        inputs, outputs, narrow = body.width, 4 * body.width, body.groups * body.width_per_group * body.width // 64
         for stage, count in enumerate(body.blocks, 2):
             blocks = []
             for index in range(count):
@@ -74,7 +74,7 @@ class Made(nn.Module):
         self.backbone = nn.Module()
         self.backbone.bottom_up = BottomUp(architecture.body)
         for level in range(2, 6):
-            self.backbone.add_module(f"fpn_lateral{level}", nn.Conv2d(64 << level, wide, 1))
+            self.backbone.add_module(f"fpn_lateral{level}", nn.Conv2d(architecture.body.width << level, wide, 1))
             self.backbone.add_module(f"fpn_output{level}", nn.Conv2d(wide, wide, 3, padding=1))
         self.proposal_generator = nn.Module()
         self.proposal_generator.rpn_head = nn.Module()

@@ -56,7 +56,7 @@ def write_video(
         stream = out.add_stream(codec, rate=25, options=options)
         stream.width, stream.height = width, height
         stream.pix_fmt = "bgr0" if codec == "ffv1" else "yuv420p"
-        time_base = Fraction(1, 25 if codec == "mpeg4" else 90_000)  # as fine as the codec allows
+        time_base = Fraction(1, 25 if codec.startswith("mpeg") else 90_000)  # as fine as the codec allows
         stream.time_base = stream.codec_context.time_base = time_base
         sounds = [out.add_stream(audio, rate=audio_rate, layout="mono") for _ in range(tracks)] if audio else []
         for picture, at_s in zip(pictures, times, strict=True):

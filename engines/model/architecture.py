@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Literal
 
 
 @dataclass(frozen=True)
 class MobileNetV2:
-    """MobileNetV2 1.0 up to its block 17, tapped at strides 8, 16 and 32.
+    """MobileNetV2 1.0 up to its block 17, tapped at strides 8, 16 and 32, or from stride 4 on.
 
     Source: https://arxiv.org/abs/1801.04381; stride-2 convolutions pad as TensorFlow's SAME does.
     """
+
+    stride_first: Literal[4, 8] = 8
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Architecture:
     """RGB, of pictures in 0..1."""
     std: tuple[float, float, float]
     level_first: int
-    """The finest feature level; level k has a cell every 2**k pixels."""
+    """The finest feature level that proposes; level k has a cell every 2**k pixels."""
     channels: int
     """Of each feature level."""
     anchor_px: tuple[int, ...]
@@ -65,6 +67,8 @@ class Architecture:
     """Of a person: one heat map each."""
     people_max: int
     """At most so many people a picture."""
+    keypoint_levels: int = 0
+    """So many finer levels, which do not propose, serve the keypoints of small people."""
     roi_aligned: bool = False
     """True: RoIAlign shifts by half a cell, as Detectron2's does."""
     anchors_exact: bool = False
@@ -92,6 +96,15 @@ LITE: Final = Architecture(
     people_max=30,
 )
 """Small enough for two CPU cores."""
+
+LITE_NEXT: Final = replace(
+    LITE,
+    name="lite-next",
+    body=MobileNetV2(stride_first=4),
+    keypoint_levels=1,
+    keypoint_features=(160,) * 4,
+)
+"""What is to become `lite`: finer features for the keypoints of small people, and a wider keypoint head."""
 
 R50: Final = Architecture(
     name="r50",
@@ -149,6 +162,6 @@ X101: Final = replace(
 """Detectron2's keypoint_rcnn_X_101_32x8d_FPN; see `R50_D2`."""
 
 ARCHITECTURES: Final[Mapping[str, Architecture]] = {
-    architecture.name: architecture for architecture in (LITE, R50, R50_D2, R101, X101)
+    architecture.name: architecture for architecture in (LITE, LITE_NEXT, R50, R50_D2, R101, X101)
 }
 """Name -> architecture."""

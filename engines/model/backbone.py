@@ -47,11 +47,10 @@ class FeaturePyramid(nn.Module):
 class MobileNetBody(nn.Module):
     """MobileNetV2's blocks 0 to 17."""
 
-    channels = (32, 96, 320)
-    _TAPS = (6, 13, 17)
-
-    def __init__(self, norm: Norm = nn.Identity) -> None:
+    def __init__(self, body: MobileNetV2, norm: Norm = nn.Identity) -> None:
         super().__init__()
+        first = 0 if body.stride_first == 4 else 1
+        self.channels, self._taps = (24, 32, 96, 320)[first:], (3, 6, 13, 17)[first:]
         # Widening, channels, blocks, stride: table 2 of the paper.
         rows = (
             (1, 16, 1, 1),
@@ -74,7 +73,7 @@ class MobileNetBody(nn.Module):
         taps = []
         for index, block in enumerate(self.features):
             x = block(x)
-            if index in self._TAPS:
+            if index in self._taps:
                 taps.append(x)
         return tuple(taps)
 
@@ -166,7 +165,7 @@ def _layer(inputs: int, outputs: int, blocks: int, stride: int, body: ResNet, no
 def _body(body: MobileNetV2 | ResNet, norm: Norm) -> MobileNetBody | ResNetBody:
     match body:
         case MobileNetV2():
-            return MobileNetBody(norm)
+            return MobileNetBody(body, norm)
         case ResNet():
             return ResNetBody(body, norm)
 

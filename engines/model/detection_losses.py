@@ -70,11 +70,8 @@ def rpn(
 def sample_proposals(
     proposals: Tensor, people: People, generator: torch.Generator, count: int = 512, positive_share: float = 0.25
 ) -> Sampled:
-    """The proposals (P, 4) that the heads are trained on; the labelled boxes are proposals too, so there are positives.
-
-    Who is a crowd is nobody's proposal.
-    """
-    boxes = torch.cat((people.boxes[~people.crowd], proposals))
+    """The proposals that the heads are trained on; labelled boxes are proposals too, so there are positives."""
+    boxes = torch.cat((people.boxes, proposals))
     matched = match(boxes, people, BOX_OVERLAP, BOX_OVERLAP)
     positives, negatives = sample(matched, count, positive_share, generator)
     chosen = torch.cat((positives, negatives))

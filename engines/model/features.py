@@ -15,14 +15,14 @@ class Features(NamedTuple):
     """What the network sees in B pictures, finest level first."""
 
     levels: tuple[Tensor, ...]
-    """(B, C, h, w) each: those that RoI features are pooled from."""
+    """(B, C, h, w) each: those that RoI features are pooled from; the first may serve keypoints alone."""
     objectness: tuple[Tensor, ...]
-    """(B, 3, h, w) each: the logit that an anchor holds something; one level more than `levels`."""
+    """(B, 3, h, w) each: the logit that an anchor holds something; the last level is the last of `levels`, halved."""
     deltas: tuple[Tensor, ...]
     """(B, 12, h, w) each: box deltas, four an anchor."""
 
     @staticmethod
-    def of(flat: Sequence[Tensor]) -> Features:
-        """The same nested: L levels, L + 1 objectness, L + 1 deltas."""
-        levels = (len(flat) - 2) // 3
-        return Features(tuple(flat[:levels]), tuple(flat[levels : 2 * levels + 1]), tuple(flat[2 * levels + 1 :]))
+    def of(flat: Sequence[Tensor], proposing: int) -> Features:
+        """The same nested: levels, then objectness and deltas of as many levels as propose."""
+        ends = len(flat) - 2 * proposing, len(flat) - proposing
+        return Features(tuple(flat[: ends[0]]), tuple(flat[ends[0] : ends[1]]), tuple(flat[ends[1] :]))

@@ -65,8 +65,8 @@ class Finder:
 
     def find(self, images: Tensor, sizes: Tensor) -> Found:
         """Give the people of pictures (B, 3, H, W), whose sizes (B, 2) without padding are height, width."""
-        seen = Features.of(self.parts.run["features"](images))
-        pyramid = Pyramid.of(seen.levels, self.architecture.level_first)
+        seen = Features.of(self.parts.run["features"](images), len(self.architecture.anchor_px))
+        pyramid = Pyramid.of(seen.levels, self.architecture.level_first - self.architecture.keypoint_levels)
         rounds = self.rounds or (None if images.device.type == "cpu" else _ROUNDS)
         image, boxes, scores, settled = self._detect(seen, pyramid, images, sizes, rounds)
         if not settled:
@@ -89,7 +89,9 @@ class Finder:
         """(N,) pictures, (N, 4) boxes, (N,) scores on the host; and whether the rounds were enough."""
         proposals = propose(seen, (images.shape[2], images.shape[3]), sizes, self.architecture, rounds)
         image = torch.arange(len(images), device=images.device).repeat_interleave(proposals.alive.shape[1])
-        cut_outs = self._cut(pyramid, proposals.boxes.flatten(0, 1), image, BOX_CELLS)
+        cut_outs = self._cut(
+            pyramid, proposals.boxes.flatten(0, 1), image, BOX_CELLS, self.architecture.keypoint_levels
+        )
         logits, deltas = self.parts.run["box_head"](cut_outs)
         people = detect(logits, deltas, proposals, sizes, self.limits, rounds)
         batch, count = people.scores.shape
@@ -123,5 +125,5 @@ class Finder:
         (maps,) = self.parts.run["keypoint_head"](cut_outs)
         return maps.float()
 
-    def _cut(self, pyramid: Pyramid, boxes: Tensor, image: Tensor, bins: int) -> Tensor:
-        return roi_align(pyramid, boxes, image, bins, self.architecture.roi_aligned)
+    def _cut(self, pyramid: Pyramid, boxes: Tensor, image: Tensor, bins: int, finest: int = 0) -> Tensor:
+        return roi_align(pyramid, boxes, image, bins, self.architecture.roi_aligned, finest)

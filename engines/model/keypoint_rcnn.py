@@ -45,7 +45,11 @@ class KeypointRCNN(nn.Module):
         """The parts that a backend compiles, by name; they share this network's weights."""
         channels, proposals = self.architecture.channels, self.architecture.proposals
         levels = range(len(self.architecture.anchor_px))
-        kinds = {"levels": levels[:-1], "objectness": levels, "deltas": levels}
+        kinds = {
+            "levels": range(len(levels) - 1 + self.architecture.keypoint_levels),
+            "objectness": levels,
+            "deltas": levels,
+        }
         box_head = BoxHeadPart(self)
         return {
             "features": PartSpec(
@@ -80,10 +84,11 @@ class FeaturesPart(nn.Module):
         super().__init__()
         self.backbone = model.backbone
         self.head = model.rpn.head
+        self._first = model.architecture.keypoint_levels
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         levels = self.backbone(images)
-        seen = [functional.relu(self.head.conv(level)) for level in (*levels, halved(levels[-1]))]
+        seen = [functional.relu(self.head.conv(level)) for level in (*levels[self._first :], halved(levels[-1]))]
         return (*levels, *(self.head.cls_logits(x) for x in seen), *(self.head.bbox_pred(x) for x in seen))
 
 

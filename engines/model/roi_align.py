@@ -46,7 +46,9 @@ class Pyramid:
         return Pyramid(torch.cat(cells), to_device(torch.tensor(starts), device), hw, level_first)
 
 
-def roi_align(pyramid: Pyramid, boxes: Tensor, image: Tensor, bins: int, aligned: bool = False) -> Tensor:
+def roi_align(
+    pyramid: Pyramid, boxes: Tensor, image: Tensor, bins: int, aligned: bool = False, finest: int = 0
+) -> Tensor:
     """Give what lies in each box, in bins x bins bins.
 
     A bin is the mean of 2x2 points, each interpolated between the four cells around it.
@@ -56,12 +58,13 @@ def roi_align(pyramid: Pyramid, boxes: Tensor, image: Tensor, bins: int, aligned
         boxes: (N, 4) pixels of the network's input.
         image: (N,) of which picture.
         bins: along each axis.
+        finest: no level before this one is used, counted from 0.
         aligned: shift by half a cell and cut boxes narrower than a cell as they are.
 
     Returns:
         (N, C, bins, bins), its memory channels last.
     """
-    level = level_of(boxes, pyramid.level_first, len(pyramid.hw))
+    level = level_of(boxes, pyramid.level_first, len(pyramid.hw)).clamp(min=finest)
     scale = torch.pow(2.0, -(level + pyramid.level_first).to(boxes.dtype))[:, None]
     starts, ends = (boxes * scale - (0.5 if aligned else 0.0)).split(2, dim=1)  # (N, 2): x, y
     sides = ends - starts if aligned else (ends - starts).clamp(min=1)

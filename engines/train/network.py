@@ -62,10 +62,11 @@ class TrainedKeypointRCNN(Trainable):
     def losses(self, images: Tensor, targets: Sequence[Target]) -> dict[str, Tensor]:
         """Losses by task; see `Trainable`. Weights, losses and RoI features are fp32 whatever the parts compute in."""
         images = ((images - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
-        seen = Features.of([part.float() for part in self._features(images)])
+        network = self.network.architecture
+        seen = Features.of([part.float() for part in self._features(images)], len(network.anchor_px))
         image_hw = (images.shape[2], images.shape[3])
         people = [_people(target, images.device) for target in targets]
-        pyramid = Pyramid.of(seen.levels, self.network.architecture.level_first)
+        pyramid = Pyramid.of(seen.levels, network.level_first - network.keypoint_levels)
         return {
             **self._proposal_losses(seen, image_hw, people),
             **self._box_losses(seen, image_hw, people, pyramid),
@@ -90,7 +91,7 @@ class TrainedKeypointRCNN(Trainable):
     ) -> dict[str, Tensor]:
         sizes = torch.tensor([image_hw] * len(people), dtype=torch.float32, device=seen.levels[0].device)
         with torch.no_grad():
-            detached = Features.of([part.detach() for group in seen for part in group])
+            detached = Features(*(tuple(part.detach() for part in group) for group in seen))
             proposals = propose(detached, image_hw, sizes, self.network.architecture, None)
         settings = self._settings
         sampled = [
@@ -99,8 +100,8 @@ class TrainedKeypointRCNN(Trainable):
             )
             for boxes, there, theirs in zip(proposals.boxes, proposals.alive, people, strict=True)
         ]
-        counts = [len(each.boxes) for each in sampled]
-        cells = self._roi_features(pyramid, torch.cat([each.boxes for each in sampled]), counts, BOX_CELLS)
+        counts, finest = [len(each.boxes) for each in sampled], self.network.architecture.keypoint_levels
+        cells = self._roi_features(pyramid, torch.cat([each.boxes for each in sampled]), counts, BOX_CELLS, finest)
         judged = [part.float().split(counts) for part in self._box_head(cells)]
         found = [
             detection_losses.box_head(logits, deltas, chosen, theirs)
@@ -130,9 +131,11 @@ class TrainedKeypointRCNN(Trainable):
             loss = losses.soft_cells(maps, heat_maps.soft_cells(at, cells_hw, self._settings.sigma_cells))
         return losses.mean(loss, weights * inside)
 
-    def _roi_features(self, pyramid: Pyramid, boxes: Tensor, counts: Sequence[int], bins: int) -> Tensor:
+    def _roi_features(
+        self, pyramid: Pyramid, boxes: Tensor, counts: Sequence[int], bins: int, finest: int = 0
+    ) -> Tensor:
         image = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts)).to(boxes.device)
-        return roi_align(pyramid, boxes, image, bins, self.network.architecture.roi_aligned)
+        return roi_align(pyramid, boxes, image, bins, self.network.architecture.roi_aligned, finest)
 
     def _jittered(self, boxes: Tensor) -> Tensor:
         sides = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)

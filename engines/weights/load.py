@@ -19,7 +19,7 @@ from engines.model.keypoint_rcnn import KeypointRCNN
 from engines.weights import conversion, download, state_dict, zoo
 from engines.weights.folding import fold_batch_norm, modern_names
 
-_BUNDLED: Final = {"lite": zoo.ASSETS / "lite.safetensors"}
+_BUNDLED: Final = {"lite": zoo.ASSETS / "lite.safetensors", "lite-next": zoo.ASSETS / "training/lite-next.safetensors"}
 _CONVERTED_ONLY: Final = {entry.model for entry in zoo.ENTRIES.values() if entry.detectron2}
 """Models that have the shapes of others and other semantics: their files say themselves what they are."""
 _CONVERSION: Final = 1

@@ -16,7 +16,7 @@ from stream.messages import Begin, End, Frame
 from stream.sources.clock import Clock, ClockState, frame_rate
 from stream.sources.container import bit_rate, length_s, open_container, stored_aspect, video_stream
 from stream.sources.source import Recording
-from stream.sources.timestamps import Timestamps
+from stream.sources.timestamps import Timestamps, clock_restarts
 
 _ERRORS_MAX = 1000  # in a row, without a frame in between
 _SEEK_BACK_S = (0.0, 5.0, 20.0)  # a seek may miss: an index may be wrong, a transport stream has none
@@ -141,7 +141,7 @@ class FileSource(Recording):
         """Pictures from a key frame at or before `start_s`; from the beginning where no seek leads to one."""
         if self._times.dts_only:
             self._times.begin(next(self._pictures(), None))
-        for back_s in _SEEK_BACK_S:
+        for back_s in () if clock_restarts(self._opened, self._stream) else _SEEK_BACK_S:
             self._marked = self._failed = 0
             try:
                 self._opened.seek(self._times.seek_target(self.start_s - back_s), stream=self._stream)

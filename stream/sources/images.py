@@ -125,7 +125,9 @@ class ImagesSource(Recording):
         return f"none of its {self._count} images can be read"
 
     def _notes(self) -> Iterator[str]:
-        """What was left out of the folder."""
+        """What was left out of the folder; nothing where nothing was read, which is a problem of its own."""
+        if not self.frames:
+            return
         yield from self._unreadable[:_NAMED_MAX]
         if (more := len(self._unreadable) - _NAMED_MAX) > 0:
             yield f"{self.spec.label}: {more} more images cannot be read"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import av
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -69,3 +70,30 @@ class Timestamps:
     def restart(self) -> None:
         """The pictures come from the beginning again."""
         self._last = None
+
+
+_JOINABLE = {"mpegts", "mpeg"}
+"""Formats of which files can be joined end to end, so that the clock starts anew within one."""
+_PLACES = 16  # of a file at which its clock is looked at
+
+
+def clock_restarts(container: InputContainer, stream: VideoStream) -> bool:
+    """Whether the stream's times start anew somewhere: then a time has more than one place and no seek can be trusted.
+
+    Looks at places spread over the file, within a millisecond; leaves the container somewhere in it.
+    """
+    if container.format.name not in _JOINABLE:
+        return False
+    last_pos, last_dts = -1, None
+    for number in range(_PLACES):
+        try:
+            container.seek(container.size * number // _PLACES, unsupported_byte_offset=True)
+            packet = next((packet for packet in container.demux(stream) if packet.dts is not None), None)
+        except av.FFmpegError:
+            return False
+        if packet is None or packet.pos is None or packet.dts is None or packet.pos <= last_pos:
+            continue
+        if last_dts is not None and packet.dts <= last_dts:
+            return True
+        last_pos, last_dts = packet.pos, packet.dts
+    return False

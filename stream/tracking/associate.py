@@ -5,6 +5,7 @@ Letters: R people expected from the frames before, N people found in this frame.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from configs.schema import TrackSettings
 from engines.ops.boxes import iou
 from engines.ops.oks import sure_oks
 from engines.ops.people import People
+from engines.ops.skeleton import Skeleton
 
 F = NDArray[np.floating[Any]]
 Ints = NDArray[np.intp]
@@ -24,20 +26,24 @@ MOTION_SPREAD = 2.0
 limb has moved since and a network has placed both."""
 
 
-def similarity(expected: People, found: People, sigmas: F) -> F:
+def similarity(expected: People, found: People, skeleton: Skeleton) -> F:
     """Mean of box IoU and OKS of everybody expected with everybody found.
 
-    IoU holds where keypoints are poor; OKS tells people apart whose boxes overlap.
+    IoU holds where keypoints are poor; OKS tells people apart whose boxes overlap. A network that takes somebody's
+    front for the back swaps left and right: that is still the same person.
 
     Args:
         expected: R people.
         found: N people in the same pixels.
-        sigmas: (K,), the skeleton's own OKS falloff of each keypoint.
+        skeleton: of both.
 
     Returns:
         (R, N) in 0..1.
     """
-    alike: F = (iou(expected.boxes, found.boxes) + sure_oks(expected, found, MOTION_SPREAD * sigmas)) / 2
+    sigmas, mirror = MOTION_SPREAD * skeleton.sigmas, list(skeleton.mirror)
+    swapped = replace(found, keypoints=found.keypoints[:, mirror], confidence=found.confidence[:, mirror])
+    oks = np.maximum(sure_oks(expected, found, sigmas), sure_oks(expected, swapped, sigmas))
+    alike: F = (iou(expected.boxes, found.boxes) + oks) / 2
     return alike
 
 

@@ -148,7 +148,7 @@ class Tracker:
 
     def _continue(self, people: People) -> NDArray[np.intp]:
         """Let each track take its pose; give the indices of those taken."""
-        alike = similarity(self._expected(), people, self._skeleton.sigmas)
+        alike = similarity(self._expected(), people, self._skeleton)
         rows, columns = associate(alike, people.scores, self._ids > 0, self._settings)
         self._seen[:] = False
         self._see(rows, people.take(columns))

@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from torch import Tensor
 
 from configs.errors import EngineError
 from engines.convert import main
-from engines.model.architecture import R50_D2, Architecture, ResNet
+from engines.model.architecture import ARCHITECTURES, R50_D2, Architecture, ResNet
 from engines.weights import load, state_dict, zoo
 from engines.weights.conversion import convert
 from engines.weights.detectron2 import converted, read
@@ -29,9 +28,8 @@ from engines.weights.load import load_model
 
 ROOT = Path(__file__).parents[2]
 MEAN = (103.530, 116.280, 123.675)
-SMALL = replace(
-    R50_D2, body=ResNet((1, 1, 1, 1), stride_in_1x1=True), channels=8, box_features=4, keypoint_features=(4,)
-)
+BODY = ResNet((1, 1, 1, 1), stride_in_1x1=True, width=8)
+SMALL = replace(R50_D2, body=BODY, channels=8, box_features=4, keypoint_features=(4,))
 
 
 def state(architecture: Architecture) -> dict[str, Tensor]:
@@ -43,27 +41,25 @@ def state(architecture: Architecture) -> dict[str, Tensor]:
     return values
 
 
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A whole r50 as the model zoo has it: it does not say what its pixels are."""
-    path = published(state(R50_D2), tmp_path_factory.mktemp("zoo") / "model_final_abcdef.pkl")
-    yield path
-    path.unlink()
+@pytest.fixture
+def small_r50_d2(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Model r50-d2 is as small as `SMALL`: what is done with names and files does not depend on how large they are."""
+    monkeypatch.setitem(ARCHITECTURES, "r50-d2", SMALL)
 
 
-@pytest.fixture(autouse=True)
-def _large_files_do_not_stay(tmp_path: Path) -> Iterator[None]:
-    yield
-    shutil.rmtree(tmp_path)
+@pytest.fixture
+def checkpoint(small_r50_d2: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small r50-d2 as the model zoo has it: it does not say what its pixels are."""
+    return published(state(SMALL), tmp_path_factory.mktemp("zoo") / "model_final_abcdef.pkl")
 
 
 def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_the_command_writes_what_the_engine_loads(
-    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_writes_what_the_engine_loads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a whole r50-d2."""
+    checkpoint = published(state(R50_D2), tmp_path / "model_final_abcdef.pkl")
     out = tmp_path / "deep" / "r50-d2.safetensors"
     assert main([str(checkpoint), "-o", str(out), "--architecture", "r50-d2"]) == 0
     assert capsys.readouterr().out == f"{out}: weights for --model r50-d2\n"
@@ -76,6 +72,7 @@ def test_the_command_writes_what_the_engine_loads(
     assert network.roi_heads.box_predictor.cls_score.bias.tolist() == [-1.0, 3.0]
     with pytest.raises(EngineError, match=r"is for another model than r50: use --model r50-d2$"):
         load_model("r50", str(out))
+    shutil.rmtree(tmp_path)  # half a gigabyte
 
 
 def test_what_is_not_clear_is_asked_for(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -134,29 +131,31 @@ def test_who_waits_for_another_s_conversion_takes_what_that_one_made(
 
 def trained(path: Path, std_bgr: tuple[float, ...]) -> Path:
     """Write a whole checkpoint of a training run."""
-    model = state(R50_D2) | pixels(MEAN, std_bgr)
+    model = state(SMALL) | pixels(MEAN, std_bgr)
     torch.save({"model": model, "iteration": 90_000, "optimizer": {"state": {}}}, path)
     return path
 
 
-def test_a_checkpoint_that_says_what_its_pixels_are_is_known(tmp_path: Path) -> None:
+def test_a_checkpoint_that_says_what_its_pixels_are_is_known(small_r50_d2: None, tmp_path: Path) -> None:
     path = trained(tmp_path / "model_final.pth", (1.0, 1.0, 1.0))
     assert convert(path, tmp_path / "out.safetensors") == "r50-d2"
 
 
-def test_a_checkpoint_whose_pixels_are_of_no_known_model_is_not_guessed(tmp_path: Path) -> None:
+def test_a_checkpoint_whose_pixels_are_of_no_known_model_is_not_guessed(small_r50_d2: None, tmp_path: Path) -> None:
     path = trained(tmp_path / "model_final.pth", (57.375, 57.12, 58.395))
     with pytest.raises(EngineError, match=r"has the shapes of r50-d2, but may be of another kind"):
         convert(path, tmp_path / "out.safetensors")
     assert os.listdir(tmp_path) == ["model_final.pth"]
 
 
-def test_a_checkpoint_of_other_pixels_or_another_size_is_refused_whatever_is_said(tmp_path: Path) -> None:
-    other = published(state(R50_D2) | pixels(MEAN, (57.375, 57.12, 58.395)), tmp_path / "other.pkl")
+def test_a_checkpoint_of_other_pixels_or_another_size_is_refused_whatever_is_said(
+    small_r50_d2: None, tmp_path: Path
+) -> None:
+    other = published(state(SMALL) | pixels(MEAN, (57.375, 57.12, 58.395)), tmp_path / "other.pkl")
     wanted = r"not for model r50-d2: its pixel_std is 57.375, 57.12, 58.395, not 1, 1, 1$"
     with pytest.raises(EngineError, match=wanted):
         convert(other, tmp_path / "out.safetensors", "r50-d2")
-    tiny = published(made(SMALL).state_dict(), tmp_path / "tiny.pkl")
+    tiny = published(made(replace(SMALL, channels=4)).state_dict(), tmp_path / "tiny.pkl")
     with pytest.raises(EngineError, match=r"tiny.pkl does not fit model r101: \d+ missing"):
         convert(tiny, tmp_path / "out.safetensors", "r101")
     with pytest.raises(EngineError, match=r"tiny.pkl has the names and shapes of no known model: say which with"):
@@ -200,8 +199,8 @@ def test_a_stem_without_a_norm_and_a_shape_is_refused(tmp_path: Path) -> None:
         convert(tmp_path / "odd.pth", tmp_path / "out.safetensors", "r50-d2")
 
 
-def test_weights_that_went_astray_are_not_converted(tmp_path: Path) -> None:
-    odd = state(R50_D2)
+def test_weights_that_went_astray_are_not_converted(small_r50_d2: None, tmp_path: Path) -> None:
+    odd = state(SMALL)
     odd["backbone.bottom_up.stem.conv1.norm.running_mean"][3] = float("nan")
     wanted = r"has NaN or infinity in 1 tensors, first in backbone\.bottom_up\.stem\.conv1\.norm\.running_mean: take"
     with pytest.raises(EngineError, match=wanted):
@@ -250,6 +249,8 @@ def test_ctrl_c_just_before_the_output_gets_its_name_leaves_nothing(checkpoint: 
     code = (
         "import signal, sys\n"
         "from engines.convert import main\n"
+        "from engines.model.architecture import *\n"
+        f"ARCHITECTURES['r50-d2'] = {SMALL!r}\n"
         "def interrupt(event, about):\n"
         "    if event == 'os.rename': signal.raise_signal(signal.SIGINT)\n"
         "sys.addaudithook(interrupt)\n"

@@ -99,6 +99,13 @@ def test_images_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     )
 
 
+def test_a_folder_of_which_nothing_can_be_read_gives_one_line(tmp_path: Path) -> None:
+    for n in range(3):
+        (tmp_path / f"{n}.png").write_bytes(b"torn")
+    _, _, end = read(tmp_path)
+    assert (end.problem, end.notes) == (f"{tmp_path}: none of its 3 images can be read", ())
+
+
 def test_what_is_gone_by_the_time_it_is_read_gives_one_line(tmp_path: Path) -> None:
     (tmp_path / "d").mkdir()
     write_png(tmp_path / "d/1.png", numbered(1))

@@ -20,7 +20,7 @@ def network(architecture: Architecture) -> KeypointRCNN:
 
 @ARCHITECTURES
 def test_levels_have_the_strides_and_shapes_that_the_glue_counts_on(architecture: Architecture) -> None:
-    seen = Features.of(FeaturesPart(network(architecture))(torch.randn(2, 3, 96, 64)))
+    seen = Features.of(FeaturesPart(network(architecture))(torch.randn(2, 3, 96, 64)), len(architecture.anchor_px))
     strides = [2 ** (architecture.level_first + at) for at in range(len(architecture.anchor_px) - 1)]
     assert [x.shape for x in seen.levels] == [(2, architecture.channels, 96 // s, 64 // s) for s in strides]
     assert [x.shape[2:] for x in seen.objectness] == [*(x.shape[2:] for x in seen.levels), (2, 1)]

@@ -86,6 +86,13 @@ def test_distillation_of_oneself_costs_nothing_and_pays_no_heed_to_a_shift() -> 
     assert float(losses.distillation(teacher + 3, teacher, 1.5).abs().max()) < 1e-5
 
 
+def test_distillation_is_the_divergence_at_the_temperature_times_its_square() -> None:
+    own, teacher = seeded(1, 1, *HW), 2 * seeded(1, 1, *HW).flip(3)
+    p, q = ((maps / 3).flatten().exp() / (maps / 3).exp().sum() for maps in (teacher, own))
+    slow = 9 * sum(a * math.log(a / b) for a, b in zip(p.tolist(), q.tolist(), strict=True))
+    assert float(losses.distillation(own, teacher, 3.0)) == pytest.approx(slow, rel=1e-4)
+
+
 def test_offsets_beyond_the_radius_do_not_matter() -> None:
     true, near = targets.offsets(places(), HW, 1.5)
     wrong = torch.where(near[:, :, None], true, 99.0)

@@ -59,6 +59,13 @@ def test_an_identity_map_changes_no_pixel() -> None:
     assert np.array_equal(same, pixels)
 
 
+def test_fine_stripes_become_grey_when_they_shrink() -> None:
+    stripes = np.zeros((*SIZE, 3), np.uint8)
+    stripes[:, ::2] = 200
+    small = pictures.warped(stripes, augment.turning(0, 0.3, (0, 0), SIZE), SIZE, (100, 100, 100))
+    assert np.abs(small[50:70, 80:120].astype(int) - 100).max() < 20
+
+
 def test_a_crop_shows_the_pixels_it_says() -> None:
     sample = spots(people(2))
     crop = augment.cropped(sample, 30, -10, (50, 60))

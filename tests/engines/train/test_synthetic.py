@@ -11,6 +11,7 @@ from engines.ops.skeleton import COCO
 from engines.train.body import Pose
 from engines.train.figure import Place, any_looks, painted, seen
 from engines.train.paint import NOBODY, Canvas, Capsule, blank, capsules
+from engines.train.scene import Walk, moment
 from engines.train.synthetic import Scene, Still, picture
 
 AT = {name: index for index, name in enumerate(COCO.names)}
@@ -130,14 +131,23 @@ def test_nobody_jumps() -> None:
         assert max(steps) < 12
 
 
-def test_who_turns_does_so_over_time() -> None:
-    of = Scene(1, (120, 200), people=3, duration_s=6.0)
-    wide = [of.frame(time_s).target for time_s in np.arange(0, 6, 1 / 25).tolist()]
-    for before, after in itertools.pairwise(wide):
-        both = set(before.ids.tolist()) & set(after.ids.tolist())
-        for number in both:
-            a, b = (t.keypoints[t.ids == number][0] for t in (before, after))
-            assert np.linalg.norm(a - b, axis=1).max() < 12
+def test_who_comes_to_a_corner_turns_there_over_half_a_second_and_faces_where_they_go() -> None:
+    walk = Walk(1, np.array([[0.2, 0.9], [0.5, 0.9], [0.2, 0.9]]), start_s=1.0, pace=0.4, phase=0.0)
+    moments = [moment(walk, time_s, (120, 200), 0.3) for time_s in np.arange(0, 6, 0.05).tolist()]
+    xs, yaws = np.array([each.ground_xy[0] for each in moments]), np.array([each.pose.yaw for each in moments])
+    right, left = np.diff(xs) > 0, np.diff(xs) < 0
+    facing = np.sin(yaws[1:])  # 1 faces the right edge
+    assert (xs[0], xs.max()) == (pytest.approx(40), pytest.approx(100, abs=1))
+    assert facing[right][:-6] == pytest.approx(1)
+    assert facing[left][6:] == pytest.approx(-1)
+    assert np.abs(np.diff(yaws)).max() == pytest.approx(np.pi / 10, rel=0.1)  # half a turn in ten frames
+
+
+def test_who_has_arrived_stands() -> None:
+    walk = Walk(1, np.array([[0.2, 0.9], [0.5, 0.9]]), start_s=0.0, pace=1.0, phase=0.3)
+    late, later = (moment(walk, time_s, (120, 200), 0.3) for time_s in (50.0, 60.0))
+    assert late.ground_xy == later.ground_xy == pytest.approx((100, 108))
+    assert np.abs(late.pose.hips[:, 0]).max() == 0
 
 
 def test_a_frame_is_the_same_whenever_it_is_asked_for() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
@@ -77,14 +78,20 @@ def test_scores_at_the_bounds_count_and_those_below_do_not(score: float, pairs: 
 
 
 def test_the_same_person_in_the_same_place_is_wholly_alike() -> None:
-    assert similarity(person(0, 15, 0.8), person(0, 15, 0.8), COCO.sigmas) == pytest.approx(1)
+    assert similarity(person(0, 15, 0.8), person(0, 15, 0.8), COCO) == pytest.approx(1)
 
 
 def test_keypoints_tell_people_apart_whose_boxes_are_the_same() -> None:
     one, other = person(0, 19, 0.8), person(0, -19, 0.8)
-    assert similarity(one, one, COCO.sigmas) > similarity(one, other, COCO.sigmas) + 0.2
+    assert similarity(one, one, COCO) > similarity(one, other, COCO) + 0.2
 
 
 def test_boxes_hold_where_no_keypoint_is_sure() -> None:
     expected, found = person(0, 15, 0.0), person(4, -15, 0.0)
-    assert similarity(expected, found, COCO.sigmas) > SETTINGS.match_min
+    assert similarity(expected, found, COCO) > SETTINGS.match_min
+
+
+def test_somebody_whose_left_and_right_were_taken_for_each_other_is_still_the_same() -> None:
+    one = person(0, 15, 0.8)
+    swapped = replace(one, keypoints=one.keypoints[:, list(COCO.mirror)])
+    assert similarity(one, swapped, COCO) == pytest.approx(similarity(one, one, COCO))
