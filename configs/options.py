@@ -63,9 +63,10 @@ class Option:
         """One line: what it does, the range of its values, its default."""
         if not self.key:
             return self.text
-        said, _, unset = field(self.key).description.partition("; null: ")  # type: ignore[union-attr]
-        default = field(self.key).get_default()
-        notes = ["" if self.type is str else _range(_domain(field(self.key))[1])]
+        setting = field(self.key)
+        said, _, unset = (setting.description or "").partition("; null: ")
+        default = setting.get_default()
+        notes = ["" if self.type is str else _range(_domain(setting)[1])]
         if unset:
             notes.append(f"default: {unset.removesuffix('.')}")
         elif not isinstance(default, bool | tuple):

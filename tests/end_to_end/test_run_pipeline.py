@@ -66,9 +66,11 @@ def plain_run(tmp_path_factory: pytest.TempPathFactory, scene: Path) -> Path:
 
 
 def test_help_answers_at_once_and_names_every_option(tmp_path: Path) -> None:
-    started_s = time.monotonic()
+    before = os.times()
     done = posestream(tmp_path, "--help")
-    assert time.monotonic() - started_s < 3  # measured 0.3 s; a loaded machine is no failure, an import of torch is
+    after = os.times()
+    used_s = after.children_user + after.children_system - before.children_user - before.children_system
+    assert used_s < 1  # measured 0.3 s of processor time; torch alone takes two
     assert done.returncode == 0
     for option in ("--source", "--config", "--set", "--output", "--weights", "--conf", "--kpt-thr", "--json", "--web"):
         assert option in done.stdout
@@ -266,7 +268,7 @@ def long_run(folder: Path, scene: Path, *arguments: str) -> subprocess.Popen[str
         stderr=subprocess.PIPE,
         text=True,
     )
-    until_s = time.monotonic() + 60
+    until_s = time.monotonic() + 120
     while not any(path.stat().st_size > 3000 for path in folder.glob("out/*/keypoints.jsonl*")):
         assert process.poll() is None
         assert time.monotonic() < until_s

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -132,6 +133,19 @@ def test_a_folder_has_one_owner_at_a_time() -> None:
     assert os.listdir("out") == [LOCK]  # it had no chance to tidy up
     assert write([CLIP], settings("out", overwrite=True)) == ["out"]
     assert os.listdir("out") == ["keypoints.jsonl"]
+
+
+def test_a_lock_file_that_its_owner_removes_meanwhile_locks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    flock = fcntl.flock
+
+    def after_its_removal(descriptor: int, operation: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", flock)
+        Path("out", LOCK).unlink()
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", after_its_removal)
+    with output_folders([CLIP], settings("out")):
+        assert os.listdir("out") == [LOCK]
 
 
 def test_a_refused_second_source_gives_the_first_one_s_folder_back() -> None:
