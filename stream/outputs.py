@@ -139,12 +139,12 @@ def _refuse_outputs_as_sources(specs: Sequence[SourceSpec], asked: Sequence[str]
     folders = [Path(spec.folder) for spec in specs]
     for spec, folder in product((spec for spec in specs if spec.uri), folders):
         for path in (folder / f"{name}{part}" for name in _WRITTEN for part in ("", ".part")):
-            if _same(spec.uri, path):
-                raise OutputError(f"output {path} is the source {spec.uri}; choose another --output")
+            if _same(spec.path, path):
+                raise OutputError(f"output {path} is the source {spec.label}; choose another --output")
     named = {str(Path(os.path.expanduser(uri))) for uri in asked}
     for spec, folder in product((spec for spec in specs if spec.uri), folders):
-        searched = spec.kind == "images" or str(Path(spec.uri)) not in named
-        if searched and _same(spec.uri if spec.kind == "images" else os.path.dirname(spec.uri) or ".", folder):
+        searched = spec.kind == "images" or str(Path(spec.path)) not in named
+        if searched and _same(spec.path if spec.kind == "images" else os.path.dirname(spec.path) or ".", folder):
             raise OutputError(
                 f"output {folder} is the folder that is read: its overlay would be a source of the next run; "
                 "choose another --output"

@@ -19,8 +19,8 @@ from stream.runtime.group import run_group
 from stream.runtime.topology import Factory, GroupSpec
 from stream.runtime.transport import new_context
 
-IGNORED = (signal.SIGINT, signal.SIGTERM)
-"""Ctrl-C reaches the whole terminal; the supervisor decides. A worker is started with these blocked."""
+IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Ctrl-C, and its end, reach the whole terminal; the supervisor decides. A worker is started with these blocked."""
 
 _PR_SET_PDEATHSIG = 1
 

@@ -16,7 +16,7 @@ from media import write_video
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM], ids=lambda sent: sent.name)
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda sent: sent.name)
 def test_a_run_interrupted_while_its_workers_start_ends_at_once(tmp_path: Path, sent: signal.Signals) -> None:
     write_video(tmp_path / "clip.mp4", [np.zeros((48, 64, 3), np.uint8)])
     process = subprocess.Popen(
