@@ -122,6 +122,13 @@ class Live(Summing):
             yield message
 
 
+class Noting(Numbered):
+    """The same with a tracker that has something to say when it is made and at frame 5."""
+
+    def stage(self, name: str, settings: Settings) -> Stage:
+        return Notes() if name == "nms" else super().stage(name, settings)
+
+
 class Printing(Numbered):
     """The same with a network that prints."""
 
@@ -183,6 +190,13 @@ class Reader(Stage):
         yield Poses(message, person(number))
 
 
+class Through(Stage):
+    """Hands everything on."""
+
+    def process(self, message: Message) -> Iterator[Message]:
+        yield message
+
+
 class Patient(Stage):
     """Frame in, Poses out, when nothing more waits or the source has ended."""
 
@@ -211,13 +225,6 @@ class Patient(Stage):
             yield from self._reader.process(message)
 
 
-class Through(Stage):
-    """Hands everything on."""
-
-    def process(self, message: Message) -> Iterator[Message]:
-        yield message
-
-
 class Gives(Stage):
     """Hands everything on but every so many-th frame, which it gives up."""
 
@@ -239,6 +246,19 @@ class Swallows(Stage):
         frame = frame_of(message)
         if frame is None or frame.index % self._every:
             yield message
+
+
+class Notes(Through):
+    """Hands everything on, and says so when it is made and at frame 5."""
+
+    def __init__(self) -> None:
+        self.notes = ["made"]
+
+    def process(self, message: Message) -> Iterator[Message]:
+        frame = frame_of(message)
+        if frame is not None and frame.index == 5:
+            self.notes.append("five")
+        return super().process(message)
 
 
 class Sums(Stage):

@@ -54,7 +54,8 @@ class _GroupLoop:
         self._spec, self._factory, self._sockets = spec, factory, sockets
         self._meters = {name: StageMeter() for name in spec.stages}
         self._tally, self._begun = _Tally(), _Begun()
-        self._handled = 0
+        self._handled = self._noted = 0
+        self._stage: Stage | None = None
         self._beat_due_s = 0.0
         self._process = psutil.Process()
 
@@ -62,10 +63,11 @@ class _GroupLoop:
         sockets = self._sockets
         sockets.connect()
         sockets.report(Joined())
-        stage = self._stage()
+        stage = self._made()
         try:
             sockets.beat = self._beat
-            sockets.report(Ready(list(stage.notes), stage.slots_wanted))
+            self._stage = stage
+            sockets.report(Ready(self._new_notes(), stage.slots_wanted))
             sockets.wait_to_go()
             if self._spec.inbox:
                 self._serve(stage)
@@ -79,7 +81,12 @@ class _GroupLoop:
         self._beat()
         sockets.report(Done())
 
-    def _stage(self) -> Stage:
+    def _new_notes(self) -> list[str]:
+        notes = [] if self._stage is None else list(self._stage.notes)[self._noted :]
+        self._noted += len(notes)
+        return notes
+
+    def _made(self) -> Stage:
         names = self._spec.stages if self._spec.inbox else self._spec.stages[1:]
         made = [(name, self._factory.stage(name, self._settings)) for name in names]
         return Chain([Metered(name, stage, self._meters[name]) for name, stage in made])
@@ -155,6 +162,7 @@ class _GroupLoop:
             handled=self._handled,
             sources=self._tally.sources,
             people=self._tally.people,
+            notes=self._new_notes(),
             sent_bytes=self._sockets.sent_bytes,
             memory_bytes=self._process.memory_info().rss,
         )

@@ -41,6 +41,8 @@ class Beat(Struct, frozen=True, tag=True):
     """In the last group: of each open source what is done."""
     people: int
     """In the last group: people in all the frames that are done with."""
+    notes: list[str]
+    """Lines to be shown to the user that have come since the last one."""
     sent_bytes: int
     """What went through this group's outlet."""
     memory_bytes: int

@@ -161,6 +161,7 @@ class Supervisor:
         match report:
             case Beat():
                 self.progress.beats[group] = report
+                self.progress.notes += report.notes
             case Began():
                 self.progress.begin(report)
             case Ended():

@@ -335,3 +335,10 @@ def test_a_live_run_whose_stages_keep_dying_ends(tmp_path: Path) -> None:
     with pytest.raises(StageError, match=r"^stage infer was killed by SIGKILL"):
         run(specs, "Live", watch=watch, transport="ipc")
     assert len(killed) == 6
+
+
+@pytest.mark.parametrize("transport", ["inproc", "ipc"])
+def test_what_a_stage_has_to_say_is_told_once_whenever_it_comes(tmp_path: Path, transport: str) -> None:
+    assert run(sources(tmp_path, 20), "Noting", transport=transport).notes.count("five") == 1
+    (tmp_path / "again").mkdir()
+    assert sorted(run(sources(tmp_path / "again", 3), "Noting", transport=transport).notes) == ["made", "reads on cpu"]
