@@ -13,7 +13,6 @@ from msgspec import Struct
 from configs.errors import OutputError, PosestreamError
 from configs.schema import Settings
 from stream.messages import SourceSpec, StageFigures
-from stream.outputs import remove_empty
 from stream.pipeline import PIPELINE
 from stream.runtime.progress import Progress
 from stream.runtime.supervisor import StageError, Supervisor
@@ -135,7 +134,6 @@ def launch(
     except StageError as error:
         failure = error
     reporter.write_all()
-    remove_empty(specs)
     return reporter.summary(stops() > 0, failure), failure or reporter.problem
 
 

@@ -42,14 +42,6 @@ def output_folders(specs: Sequence[SourceSpec], settings: Settings) -> Iterator[
         yield placed
 
 
-def remove_empty(specs: Sequence[SourceSpec]) -> None:
-    """Remove the folders in which nothing was written."""
-    for spec in specs:
-        folder = Path(spec.folder)
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
-
-
 def _wanted(specs: Sequence[SourceSpec], output: str | None) -> list[Path]:
     if output is None:
         return [Path("runs") / spec.name for spec in specs]
