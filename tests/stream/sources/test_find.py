@@ -54,11 +54,13 @@ def test_a_file_whose_name_looks_like_a_glob_is_that_file(tmp_path: Path) -> Non
         ("empty.mp4", "empty.mp4: the file is empty"),
         ("pipe", "pipe: not a regular file"),
         ("text", "text: folder holds no video and no image"),
-        ("0", "camera 0: comes with live sources"),
-        ("/dev/video7", "camera /dev/video7: comes with live sources"),
-        ("rtsp://me:secret@host:554/a?b", r"rtsp://\*\*\*@host:554/a\?b: reading from the network"),
-        ("https://host/a.mp4", "https://host/a.mp4: reading from the network"),
-        ("cams.streams", "cams.streams: a list of streams"),
+        ("pipe", "a named pipe needs --allow-pipe"),
+        ("ftp://me:secret@host/a.mp4", r"ftp://\*\*\*@host/a.mp4: ftp is not read; it should be one of http, https"),
+        ("rtsp://me:sec/ret@host/a?b=secret", r"rtsp://\*\*\*@host/a\?b=\*\*\*: not a valid address"),
+        ("rtsp:///path", "rtsp:///path: not a valid address"),
+        ("rtsp://host:99999/a", "rtsp://host:99999/a: not a valid address"),
+        ("concat:http://me:secret@host/a", "concat:.*FFmpeg's protocols are not read"),
+        ("cams.streams", "cams.streams: cannot be read: No such file or directory; check the path"),
     ],
 )
 def test_what_is_no_source_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, said: str) -> None:
