@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Callable
@@ -64,6 +65,8 @@ class Taken(NamedTuple):
     captured_ns: int
     """On the monotonic clock."""
     wall_ns: int
+    lost: int
+    """Packets just before it that could not be decoded."""
 
 
 class Connection(Thread):
@@ -86,15 +89,13 @@ class Connection(Thread):
         self._closed = False
         self.heard_s: float | None = None
         """When the last packet came, on the monotonic clock; None: not connected yet."""
-        self.damaged = 0
-        """Packets that could not be decoded."""
 
     def run(self) -> None:
         started_s = time.monotonic()
         try:
             with self._opened(lambda: self._closed) as container:
                 stream = _video(container)
-                stream.codec_context.options = {"max_pixels": str(self._pixels_max)}
+                stream.codec_context.options = _decoding(stream, self._pixels_max)
                 stream.thread_count = 1  # several threads hide damage (slices), or give each picture late (frames)
                 stream.codec_context.flags |= Flags.low_delay
                 self.kind = _kind(container, stream)
@@ -137,15 +138,14 @@ class Connection(Thread):
                 pictures = packet.decode()
             except av.InvalidDataError:
                 errors += 1
-                self.damaged += 1
                 if errors > _ERRORS_MAX:
                     raise
                 packets = container.demux(stream)  # an error has ended the old one
                 continue
             now = time.monotonic_ns(), time.time_ns()
             for picture in pictures:
+                self._put(Taken(picture, stream.time_base, *now, errors))
                 errors = 0
-                self._put(Taken(picture, stream.time_base, *now))
 
     def _put(self, item: Taken | BaseException) -> None:
         while not self._closed:
@@ -163,6 +163,12 @@ def _video(container: InputContainer) -> VideoStream:
     if videos[0].codec_context is None:
         raise Disconnected("no decoder for its video codec", lasting=True)
     return videos[0]
+
+
+def _decoding(stream: VideoStream, pixels_max: int) -> dict[str, str]:
+    """Options of the decoder. That of MJPEG flags no damage: what is broken is refused instead."""
+    strict = {"err_detect": "explode"} if stream.codec_context.name == "mjpeg" else {}
+    return {"max_pixels": str(pixels_max), **strict}
 
 
 def _kind(container: InputContainer, stream: VideoStream) -> Kind:
@@ -196,10 +202,12 @@ def _without_address(error: av.FFmpegError, late: bool) -> Disconnected:
         return Disconnected("the server refuses the request; check the address", lasting=True)
     if isinstance(error, av.ProtocolNotFoundError):
         return Disconnected("FFmpeg as installed here does not read such addresses", lasting=True)
-    if isinstance(error, av.InvalidDataError) and not late:
+    if isinstance(error, av.InvalidDataError | av.ArgumentError) and not late:
         return Disconnected("not a video that can be read", lasting=True)
     if isinstance(error, av.InvalidDataError | av.error.ExitError | av.error.TimeoutError):
         return Disconnected("no answer")
     if isinstance(error, av.EOFError):
         return Disconnected("the stream ended")
+    if error.errno == errno.EIO:
+        return Disconnected("the connection broke")
     return Disconnected((error.strerror or os.strerror(error.errno or 0)).lower())

@@ -27,8 +27,8 @@ class LiveSource:
     """A camera, a stream or a pipe.
 
     End of file, an error, silence: whatever ends a connection, the next one is made, and a new epoch begins. The
-    standard input and recordings on a server end when they end. `Frame.index` counts the pictures that came out of
-    the decoder; those that are left out, and those that nobody had time for, are gaps.
+    standard input and recordings on a server end when they end. `Frame.index` counts the pictures that the source
+    offered; those that could not be decoded, were left out, or nobody had time for, are gaps.
     """
 
     live = True
@@ -118,7 +118,6 @@ class LiveSource:
                 break
             finally:
                 connection.close()
-                self._damaged += connection.damaged
             if self._has_ended(connection, lost):
                 return
             self._wait(lost)
@@ -154,11 +153,13 @@ class LiveSource:
 
     def _frame(self, taken: Taken, connection: Connection) -> Frame | None:
         """The next frame; None if it is left out."""
-        picture, index = taken.picture, self._index
-        self._index += 1
-        self._damaged += picture.is_corrupt
+        picture, index = taken.picture, self._index + taken.lost
+        self._index = index + 1
+        self._damaged += taken.lost + picture.is_corrupt
+        self._skipped += taken.lost
         if self._live.skip_damaged:
-            self._skipping = picture.is_corrupt or (self._skipping and not picture.key_frame)
+            broken = bool(taken.lost or picture.is_corrupt)
+            self._skipping = picture.is_corrupt or ((broken or self._skipping) and not picture.key_frame)
             if self._skipping:
                 self._skipped += 1
                 return None
