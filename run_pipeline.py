@@ -93,6 +93,8 @@ def _run(given: dict[str, Any]) -> int:
     if settings.runtime.quiet:
         os.environ["POSESTREAM_QUIET"] = "1"  # for the stages' processes, which write of downloads themselves
     sources = _sources(settings)
+    if given["realtime"] is False and any(spec.live for spec in sources):
+        print("posestream: a camera cannot wait: of its frames those are dropped that nobody has time for")
 
     from stream.interrupts import Interrupts
     from stream.launch import launch
@@ -121,7 +123,8 @@ def _sources(settings: Settings) -> list[SourceSpec]:
     from stream.messages import SourceSpec
     from stream.sources.find import find
 
-    return find(settings.source.uris) if settings.source.uris else [SourceSpec("demo", "file", "")]
+    source = settings.source
+    return find(source.uris, source.realtime, source.allow_pipe) if source.uris else [SourceSpec("demo", "file", "")]
 
 
 def _tell(summary: Summary, quiet: bool, as_json: bool) -> None:

@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 from configs.errors import ConfigError
 from configs.schema import Settings
 
-_LIVE = "comes with live sources, not in this version; "
+_LIVE = "comes in a later version; "
 
 
 @dataclass(frozen=True)
@@ -76,22 +76,21 @@ class Option:
 
 
 OPTIONS = (
-    Option("--source -s", "Source", "source.uris", "File, folder or glob; repeatable. None: a demo."),
+    Option(
+        "--source -s",
+        "Source",
+        "source.uris",
+        "File, folder, glob, camera (0, /dev/video0), address (rtsp://, http://, …), - or .streams list; repeatable. "
+        "None: a demo.",
+    ),
     Option("--start", "Source", "decode.start_s", metavar="TIME"),
     Option("--end", "Source", "decode.end_s", metavar="TIME"),
-    Option(
-        "--target-fps",
-        "Source",
-        text="Rate of a live source; later.",
-        own_type=float,
-        later=_LIVE + "a file is read frame by frame",
-    ),
-    Option(
-        "--realtime/--lossless",
-        "Source",
-        text="Drop late frames (later), or lose none.",
-        later=_LIVE + "files lose no frame",
-    ),
+    Option("--realtime/--lossless", "Source", "source.realtime"),
+    Option("--target-fps", "Source", "infer.target_fps"),
+    Option("--max-age", "Source", "infer.max_age_s"),
+    Option("--reconnect-limit", "Source", "live.reconnect_limit"),
+    Option("--skip-damaged", "Source", "live.skip_damaged"),
+    Option("--allow-pipe", "Source", "source.allow_pipe"),
     Option("--model", "Model", "engine.model"),
     Option("--weights", "Model", "engine.weights", metavar="FILE"),
     Option("--device", "Model", "engine.device", metavar="<auto|cpu|cuda:N>"),
@@ -108,6 +107,7 @@ OPTIONS = (
     Option("--output -o", "Output", "output.folder", metavar="DIR"),
     Option("--overwrite", "Output", "output.overwrite"),
     Option("--save/--no-save", "Output", "video.save"),
+    Option("--records/--no-records", "Output", "records.save"),
     Option(
         "--resume",
         "Output",

@@ -26,9 +26,16 @@ def path_of(uri: str) -> str:
 
 
 def label_of(uri: str) -> str:
-    """An address as people and records see it: one printable line without user, password and query values."""
-    if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+://", uri):
-        return printable(re.sub(r"([?&][^=&#]*=)[^&#]*", r"\1***", re.sub(r"(?<=://)[^/]*@", "***@", uri)))
+    """An address as people and records see it: one printable line without secrets.
+
+    Of a URL the user and password are left out, and each value that follows a "=", for tokens and passwords stand in
+    queries and, with some cameras, in paths. All up to the last "@" goes: a password may hold "/", "?" and "@".
+    """
+    if (
+        url := re.fullmatch(r"([a-zA-Z][a-zA-Z0-9+.-]+:(?:[a-zA-Z0-9+.-]+:)*/+)(?:.*@)?(.*)", uri, re.DOTALL)
+    ) and not uri.startswith(_FILE):
+        user = "***@" if "@" in uri else ""
+        return printable(url[1] + user + re.sub(r"=[^&#/;]*", "=***", url[2]))
     return printable(path_of(uri))
 
 

@@ -15,6 +15,7 @@ from configs.schema import Settings
 from stream.messages import SourceSpec, StageFigures
 from stream.pipeline import PIPELINE
 from stream.runtime.progress import Progress
+from stream.runtime.reports import Counts
 from stream.runtime.supervisor import StageError, Supervisor
 from stream.sinks.output import finish, part_of, writing
 
@@ -120,7 +121,8 @@ def launch(
     if factory == PIPELINE:
         from stream.sources.probe import check  # loads FFmpeg
 
-        check(specs, settings.decode)
+        if not any(spec.kind == "pipe" for spec in specs):  # what was read of one is gone
+            check(specs, settings.decode, settings.live)
     supervisor = Supervisor(settings, specs, factory)
     reporter = _Reporter(settings, specs, supervisor.progress)
 
@@ -205,7 +207,7 @@ class _Reporter:
             frames=counts.frames,
             people=counts.people,
             damaged=ended.end.damaged if ended else 0,
-            dropped=counts.dropped,
+            dropped=self._dropped(spec.name, counts),
             seconds=round(seconds, 3),
             fps=_rate(counts.frames, seconds),
             stages=ended.end.stages if ended else {},
@@ -213,6 +215,14 @@ class _Reporter:
             problem=ended.end.problem if ended else "",
             notes=ended.end.notes if ended else (),
         )
+
+    def _dropped(self, source: str, counts: Counts) -> dict[str, int]:
+        """Cause -> frames lost. What a live source offered and nothing else tells of was under way at a restart."""
+        ended, begun = self._progress.ended.get(source), self._progress.began.get(source)
+        if ended is None or begun is None or not begun.live:
+            return counts.dropped
+        lost = ended.end.frames - counts.frames - sum(counts.dropped.values())
+        return counts.dropped | ({"restart": lost} if lost > 0 else {})
 
     def _run(self) -> Run:
         versions = {"python": platform.python_version()} | {name: _version(name) for name in _LIBRARIES}

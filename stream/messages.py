@@ -57,10 +57,13 @@ class SourceSpec(Struct, frozen=True):
 
     name: str
     """Unique in the run; names its output folder and its records."""
-    kind: Literal["file", "images"]
-    """images: a folder whose pictures, sorted by name, are the frames."""
+    kind: Literal["file", "images", "camera", "stream", "pipe"]
+    """images: a folder whose pictures, sorted by name, are the frames; stream: a network address."""
     uri: str
-    """A file's or folder's path; a `file:` URI where the path is not valid Unicode."""
+    """A path, a camera's number, a network address, "-" for stdin; a `file:` URI where a path is not valid Unicode.
+
+    It may hold a password: `label` is what people and files see.
+    """
     folder: str = ""
     """Where this source's outputs go; empty: nowhere."""
     states: dict[str, bytes] = {}
@@ -69,6 +72,13 @@ class SourceSpec(Struct, frozen=True):
     """Frames before this time of the source are left out; None: as the settings say."""
     end_s: float | None = None
     """Frames at or after this time of the source are left out; None: as the settings say."""
+    realtime: bool = False
+    """A file or folder is played at its own clock, as if it were live."""
+
+    @property
+    def live(self) -> bool:
+        """True if it goes on whether or not anybody reads."""
+        return self.realtime or self.kind in ("camera", "stream", "pipe")
 
     @property
     def path(self) -> str:
@@ -79,6 +89,9 @@ class SourceSpec(Struct, frozen=True):
     def label(self) -> str:
         """Its address for people and records: one printable line without secrets."""
         return label_of(self.uri)
+
+    def __repr__(self) -> str:
+        return f"SourceSpec({self.name!r}, {self.kind!r}, {self.label!r})"
 
 
 class Begin(Struct, frozen=True, tag="begin"):
@@ -193,6 +206,16 @@ class Cut(Struct, frozen=True, tag="cut"):
     """Stage -> its snapshot here; `SourceSpec.states` takes it."""
 
 
+class Status(Struct, frozen=True, tag="status"):
+    """How a live source is, told when it changes; it may come before the source's Begin."""
+
+    source: str
+    state: Literal["starting", "ok", "degraded", "reconnecting", "failed"]
+    """degraded: frames come, but damaged, or late; reconnecting: none come, and the source is tried again."""
+    reason: str = ""
+    """One line for people; empty if all is well."""
+
+
 class StageFigures(Struct):
     """What a stage has done so far."""
 
@@ -226,7 +249,7 @@ class End(Struct, frozen=True, tag="end"):
     """What else the user should know, a line each, such as which pictures could not be read."""
 
 
-Message = Begin | Frame | Poses | Tracks | Drop | Cut | End
+Message = Begin | Frame | Poses | Tracks | Drop | Cut | Status | End
 """All that travels between stages."""
 
 

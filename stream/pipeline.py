@@ -17,10 +17,10 @@ class Pipeline:
     """Makes the stages that the settings name; heavy libraries are loaded here and nowhere earlier."""
 
     def source(self, specs: Sequence[SourceSpec], settings: Settings, stop: Callable[[], bool]) -> Iterator[Message]:
-        """The messages of the first stage, which reads the sources one after another until `stop()`."""
+        """The messages of the first stage, until `stop()`: files in turn, live sources side by side."""
         from stream.decode import decode
 
-        return decode(specs, settings.decode, stop, settings.runtime.cut_every)
+        return decode(specs, settings.decode, stop, settings.live, settings.runtime.cut_every)
 
     def stage(self, name: str, settings: Settings) -> Stage:
         """A stage but the first.

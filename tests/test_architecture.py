@@ -15,9 +15,14 @@ LAYERS = ["configs", "engines", "stream", "run_pipeline"]
 DOORS = {
     "zmq": {"stream/runtime/transport.py"},
     "av": {
+        "stream/sources/camera.py",
+        "stream/sources/connection.py",
         "stream/sources/container.py",
         "stream/sources/file.py",
         "stream/sources/images.py",
+        "stream/sources/network.py",
+        "stream/sources/openers.py",
+        "stream/sources/pipe.py",
         "stream/sources/picture.py",
         "stream/sources/source.py",
         "stream/sources/timestamps.py",

@@ -7,12 +7,13 @@ import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import psutil
 from msgspec import structs
 
 from configs.errors import EXIT_FAILED, PosestreamError
 from configs.schema import Settings
-from stream.messages import Begin, Cut, Drop, End, Frame, Message, Tracks, frame_of
+from stream.messages import Begin, Cut, Drop, End, Frame, Message, Status, Tracks, frame_of
 from stream.runtime.frame_store import FrameStore
 from stream.runtime.metrics import Metered, StageMeter, timed
 from stream.runtime.reports import Beat, Began, Counts, Done, Ended, Failed, Go, Joined, Reached, Ready
@@ -108,6 +109,8 @@ class _GroupLoop:
             self._begun.note(message)
             if isinstance(message, Begin):
                 self._sockets.report(Began(message))
+            elif isinstance(message, Status):
+                self._sockets.report(message)
             if has_slot or not isinstance(message, Frame):
                 self._give(stage.process(message))
 
@@ -160,7 +163,7 @@ class _GroupLoop:
         beat = Beat(
             stages={name: meter.figures() for name, meter in self._meters.items()},
             handled=self._handled,
-            sources=self._tally.sources,
+            sources=self._tally.told(),
             people=self._tally.people,
             notes=self._new_notes(),
             sent_bytes=self._sockets.sent_bytes,
@@ -198,6 +201,7 @@ class _Tally:
     def __init__(self) -> None:
         self.people = 0
         self.sources: dict[str, Counts] = {}
+        self._ages_ms: dict[str, list[float]] = {}
 
     def add(self, message: Tracks | Drop) -> None:
         counts = self.sources.setdefault(message.frame.source, Counts())
@@ -207,8 +211,22 @@ class _Tally:
             counts.dropped[message.cause] = counts.dropped.get(message.cause, 0) + 1
             return
         counts.frames += 1
+        times_ns = message.frame.times_ns.values()
+        self._ages_ms.setdefault(message.frame.source, []).append(
+            (max(times_ns, default=0) - message.frame.captured_ns) / 1e6
+        )
         counts.people += len(message.ids)
         self.people += len(message.ids)
 
+    def told(self) -> dict[str, Counts]:
+        """What is done of each open source, with the ages of its frames since the last call."""
+        for source, counts in self.sources.items():
+            ages = self._ages_ms.pop(source, [])
+            counts.age_p95_ms = round(float(np.percentile(ages, 95)), 1) if ages else 0.0
+        return self.sources
+
     def close(self, source: str) -> Counts:
-        return self.sources.pop(source, Counts())
+        self._ages_ms.pop(source, None)
+        counts = self.sources.pop(source, Counts())
+        counts.age_p95_ms = 0.0
+        return counts

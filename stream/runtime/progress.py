@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from msgspec import structs
 
-from stream.messages import Begin, Cut, StageFigures
+from stream.messages import Begin, Cut, StageFigures, Status
 from stream.runtime.reports import Beat, Began, Counts, Ended
 
 
@@ -20,6 +20,8 @@ class Progress:
     """Last figures of each group."""
     began: dict[str, Begin] = field(default_factory=dict)
     """Sources that were opened."""
+    statuses: dict[str, Status] = field(default_factory=dict)
+    """How each live source is."""
     ended: dict[str, Ended] = field(default_factory=dict)
     """Sources that have passed the whole pipeline."""
     cuts: dict[str, Cut] = field(default_factory=dict)
@@ -95,4 +97,4 @@ class Progress:
 def _sum(one: Counts, other: Counts) -> Counts:
     causes = sorted({*one.dropped, *other.dropped})
     dropped = {cause: one.dropped.get(cause, 0) + other.dropped.get(cause, 0) for cause in causes}
-    return Counts(one.frames + other.frames, one.people + other.people, dropped)
+    return Counts(one.frames + other.frames, one.people + other.people, dropped, other.age_p95_ms)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from stream.messages import Begin, Cut, End, StageFigures
+from stream.messages import Begin, Cut, End, StageFigures, Status
 
 
 class Counts(Struct):
@@ -16,6 +16,8 @@ class Counts(Struct):
     """People in all frames: one person in ten frames counts ten."""
     dropped: dict[str, int] = {}
     """Cause -> frames that a stage gave up."""
+    age_p95_ms: float = 0.0
+    """From decoding to the last stage, of the frames since the last beat; 0 if there were none."""
 
 
 class Joined(Struct, frozen=True, tag=True):
@@ -106,7 +108,7 @@ class Abandon(Struct, frozen=True, tag=True):
     """Nothing more comes, finish now."""
 
 
-Report = Joined | Ready | Beat | Began | Ended | Reached | Failed | Done
+Report = Joined | Ready | Beat | Began | Status | Ended | Reached | Failed | Done
 Command = Go | Hold | Stop | Abandon
 
 _ENCODER = msgspec.msgpack.Encoder()

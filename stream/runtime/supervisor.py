@@ -10,7 +10,7 @@ from msgspec import structs
 
 from configs.errors import EXIT_FAILED, EngineError, PosestreamError
 from configs.schema import Settings
-from stream.messages import SourceSpec
+from stream.messages import SourceSpec, Status
 from stream.runtime import frame_store
 from stream.runtime.folder import SocketFolder
 from stream.runtime.frame_store import FrameStore, StoreFds
@@ -164,6 +164,8 @@ class Supervisor:
                 self.progress.notes += report.notes
             case Began():
                 self.progress.begin(report)
+            case Status():
+                self.progress.statuses[report.source] = report
             case Ended():
                 self.progress.end(report)
             case Reached():
@@ -184,8 +186,15 @@ class Supervisor:
                 self._reclaim(member)  # what was sent to those before them
             progress = self.progress
             opened = {name: progress.states(name) for name in progress.began if name not in progress.ended}
-            slots = self._settings.runtime.slots or min(self._slots_wanted, self._slots)
-            self._tell_all(Go(slots, self._era, opened if self._era else {}))
+            for member in self._members.values():
+                go = Go(self._slots_of(member.spec), self._era, opened if self._era else {})
+                self._control.send(member.spec.identity, go)
+
+    def _slots_of(self, spec: GroupSpec) -> int:
+        """Frames of a decoder that may be under way: of a live source two, for who waits grows old."""
+        usual = self._settings.runtime.slots or min(self._slots_wanted, self._slots)
+        live = bool(spec.sources) and all(source.live for source in spec.sources)
+        return min(usual, 2 * len(spec.sources)) if live else usual
 
     def _look_after(self, stops: int) -> None:
         now_s = time.monotonic()

@@ -64,12 +64,13 @@ def groups(settings: Settings, sources: Sequence[SourceSpec], endpoint: Callable
 
     Args:
         settings: `stage_groups`, `runtime.decoders` and `engine.device` count here.
-        sources: shared out over the decoders, in turn.
+        sources: shared out over the decoders, in turn; recordings and live sources do not share one.
         endpoint: from a queue's name to its address.
     """
     first, *later = settings.stage_groups
     devices = settings.engine.device.split(",")
-    decoders = min(max(settings.runtime.decoders, len(devices)), len(sources)) if later else 1
+    shares = _shares(sources, max(settings.runtime.decoders, len(devices))) if later else [tuple(sources)]
+    decoders = len(shares)
     devices = devices[:decoders]
     rows = [_numbered("+".join(first), decoders)]
     rows += [_numbered("+".join(stages), len(devices) if at == 0 else 1) for at, stages in enumerate(later)]
@@ -87,13 +88,18 @@ def groups(settings: Settings, sources: Sequence[SourceSpec], endpoint: Callable
                 next=numbers.get(reader, 0),
                 control=endpoint("control"),
                 device=devices[n % len(devices)],
-                sources=tuple(sources[n::decoders]) if at == 0 else (),
+                sources=shares[n] if at == 0 else (),
                 store=n if at == 0 else -1,
                 senders=len(range(n, len(rows[at - 1]), len(row))) if at else 0,
                 inbox=endpoint(name) if at else "",
             )
             laid.append(spec)
     return laid
+
+
+def _shares(sources: Sequence[SourceSpec], decoders: int) -> list[tuple[SourceSpec, ...]]:
+    kinds = [[spec for spec in sources if spec.live is live] for live in (False, True)]
+    return [tuple(some[n::decoders]) for some in kinds for n in range(min(decoders, len(some)))]
 
 
 def _numbered(name: str, count: int) -> list[str]:

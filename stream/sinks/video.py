@@ -22,6 +22,7 @@ from stream.sinks.output import finish, part_of, writing
 from stream.sinks.sound import Sound
 from stream.stage import Stage
 
+_FRAGMENTED = "+frag_keyframe+empty_moov+default_base_moof"  # can be played whenever the run ends
 _TIME_BASE = Fraction(1, 90_000)
 _CRF = 23
 _RATE_SHARE = 1.2  # of the source's rate: a drawn skeleton costs bits, but not more
@@ -93,7 +94,7 @@ class _Writer:
         """When the last encoded frame has been shown."""
         self._sound: Sound | None = None
         with self._saying():
-            part, options = part_of(self._path), {"movflags": "+faststart"}
+            part, options = part_of(self._path), {"movflags": _FRAGMENTED if begin.live else "+faststart"}
             self._out: OutputContainer = av.open(f"file:{part}", "w", format="mp4", options=options)
         try:
             with self._saying():

@@ -11,39 +11,45 @@ from pathlib import Path
 from typing import Literal
 
 from configs.errors import ConfigError, SourceError
-from stream.address import label_of, printable, uri_of
+from stream.address import printable, uri_of
 from stream.messages import SourceSpec
+from stream.sources.named import Found, live_found
+from stream.sources.streams_list import read_streams
 
 VIDEO_ENDINGS = frozenset(
     ".3gp .asf .avi .flv .gif .h264 .h265 .hevc .m2ts .m4v .mjpeg .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogv .ts .vob "
     ".webm .wmv .y4m".split()
 )
 IMAGE_ENDINGS = frozenset(".avif .bmp .heic .heif .jp2 .jpeg .jpg .png .ppm .tif .tiff .webp".split())
-_PROTOCOLS = r"(async|cache|concatf?|crypto|data|fd|file|ftp|pipe|subfile|tcp|udp|unix):"
-"""FFmpeg's, that stand before a path or an address without slashes."""
 
 
-def find(sources: Sequence[str]) -> list[SourceSpec]:
+def find(sources: Sequence[str], realtime: bool = False, allow_pipe: bool = False) -> list[SourceSpec]:
     """The sources that are meant, in order, names unique.
 
     A folder stands for the videos in it, sorted by name; without any, for its images as one source. A GIF beside
-    images is no video. A file named by itself is taken whatever its ending.
+    images is no video. A file named by itself is taken whatever its ending. What `live_found` knows is live; a
+    .streams file stands for the sources in it.
+
+    Args:
+        sources: as typed.
+        realtime: files and folders are played at their own clock, as if they were live.
+        allow_pipe: a path may be a named pipe.
 
     Raises:
-        ConfigError: an empty name.
+        ConfigError: an empty name, or a list that cannot be used.
         SourceError: one of them is none.
     """
-    found = [each for source in sources for each in _one(source)]
+    found = [each for source in sources for each in _listed(source, allow_pipe)]
     taken: set[str] = set()
     unique = []
-    for kind, path in found:
-        stem = name = printable(Path(path).stem) or "source"
+    for kind, uri, said in found:
+        stem = name = said
         number = 1
         while name in taken:
             number += 1
             name = f"{stem}-{number}"
         taken.add(name)
-        unique.append(SourceSpec(name, kind, uri_of(path)))
+        unique.append(SourceSpec(name, kind, uri, realtime=realtime and kind in ("file", "images")))
     return unique
 
 
@@ -57,10 +63,22 @@ def video_names(names: Iterable[str]) -> list[str]:
     return sorted((name for name in names if _ends(name, VIDEO_ENDINGS)), key=_counted)
 
 
-def _one(source: str) -> list[tuple[Literal["file", "images"], str]]:
+def _listed(source: str, allow_pipe: bool) -> list[Found]:
+    """What one source stands for; of a .streams file the sources in it, under the names that it gives."""
+    if not source.endswith(".streams"):
+        return _one(source, allow_pipe)
+    found = []
+    for name, listed in read_streams(source):
+        ones = _one(listed, allow_pipe)
+        found += [Found(kind, uri, name or said) for kind, uri, said in ones]
+    return found
+
+
+def _one(source: str, allow_pipe: bool) -> list[Found]:
     if not source:
-        raise ConfigError("--source is empty; give a file, a folder or a glob")
-    _refuse_live(source)
+        raise ConfigError("--source is empty; give a file, a folder, a glob, a camera or an address")
+    if (live := live_found(source, allow_pipe)) is not None:
+        return [live]
     path = os.path.expanduser(source)
     if os.path.isdir(path):
         return _folder(Path(path))
@@ -68,28 +86,21 @@ def _one(source: str) -> list[tuple[Literal["file", "images"], str]]:
         matches = sorted(glob.glob(path, recursive=True), key=_counted)
         if not matches:
             raise SourceError(f"{printable(source)}: no file matches")
-        return [found for match in matches if os.path.isfile(match) or len(matches) == 1 for found in _one(match)]
+        return [
+            found
+            for match in matches
+            if os.path.isfile(match) or len(matches) == 1
+            for found in _one(match, allow_pipe)
+        ]
     _check_file(Path(path))
-    return [("file", str(Path(path)))]
+    return [_found("file", Path(path))]
 
 
-def _refuse_live(source: str) -> None:
-    later = "comes with live sources, not in this version; give a file, a folder or a glob"
-    if os.path.lexists(source) and not source.startswith("/dev/video"):
-        return
-    if source.isdecimal():
-        raise SourceError(f"camera {source}: {later}")
-    if source.startswith("/dev/video"):
-        raise SourceError(f"camera {source}: {later}")
-    if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+://", source):
-        raise SourceError(f"{label_of(source)}: reading from the network {later}")
-    if re.match(_PROTOCOLS, source):
-        raise SourceError(f"{printable(source)}: FFmpeg's protocols are not read; give the files themselves")
-    if source.endswith(".streams"):
-        raise SourceError(f"{printable(source)}: a list of streams {later}")
+def _found(kind: Literal["file", "images"], path: Path) -> Found:
+    return Found(kind, uri_of(str(path)), printable(path.stem) or "source")
 
 
-def _folder(path: Path) -> list[tuple[Literal["file", "images"], str]]:
+def _folder(path: Path) -> list[Found]:
     label = printable(str(path))
     try:
         names = os.listdir(path)
@@ -97,9 +108,9 @@ def _folder(path: Path) -> list[tuple[Literal["file", "images"], str]]:
         raise SourceError(f"{label}: folder cannot be read: {error.strerror}; check its permissions") from None
     videos, images = video_names(names), image_names(names)
     if images and all(name.lower().endswith(".gif") for name in videos):
-        return [("images", str(path))]
+        return [_found("images", path)]
     if videos:
-        return [("file", str(path / name)) for name in videos]
+        return [_found("file", path / name) for name in videos]
     raise SourceError(f"{label}: folder holds no video and no image")
 
 
@@ -108,7 +119,8 @@ def _check_file(path: Path) -> None:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise SourceError(f"{label}: not a regular file; give a video file, a folder or a glob")
+            pipe = "; a named pipe needs --allow-pipe" if stat.S_ISFIFO(status.st_mode) else ""
+            raise SourceError(f"{label}: not a regular file; give a video file, a folder or a glob{pipe}")
         if status.st_size == 0:
             raise SourceError(f"{label}: the file is empty")
         with path.open("rb"):

@@ -24,13 +24,13 @@ class Mailbox(Generic[T]):
         self._closed = False
 
     def put(self, item: T) -> None:
-        """Leave an item; one that nobody has taken is dropped as "replaced", and after `close` this one as "closed"."""
+        """Leave an item; one that nobody has taken is dropped as "busy", and after `close` this one as "closed"."""
         with self.changed:
             if self._closed:
                 self._drop("closed")
                 return
             if self._item is not None:
-                self._drop("replaced")
+                self._drop("busy")
             self._item = item
             self.changed.notify_all()
 

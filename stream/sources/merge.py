@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from threading import Condition, Thread
 
 from msgspec import structs
 
 from configs.errors import SourceError
-from stream.messages import Begin, Cut, End, Frame, Message
+from stream.messages import Begin, Cut, End, Frame, Message, Status
 from stream.sources.mailbox import Mailbox
-from stream.sources.source import Source
+from stream.sources.source import Live, Source
 
+_CUT_S = 1.0
 _TICK_S = 0.1  # how soon a stop is noticed while no live source has a frame
-_LEAVE_S = 5.0  # a reader that does not come back by then is left behind; it is a daemon
+_LEAVE_S = 1.0  # a reader that does not come back by then is left behind; it is a daemon
 
 
 def in_turn(sources: Iterable[Source], stop: Callable[[], bool], cut_every: int = 0) -> Iterator[Message]:
@@ -31,14 +33,17 @@ def in_turn(sources: Iterable[Source], stop: Callable[[], bool], cut_every: int 
             source.close()
 
 
-def merged(sources: Sequence[Source], stop: Callable[[], bool]) -> Iterator[Message]:
+def merged(sources: Sequence[Live], stop: Callable[[], bool], recordings: Sequence[Source] = ()) -> Iterator[Message]:
     """Messages of live sources as they come, round robin: each is read by a thread, of whose frames the newest counts.
 
-    `Frame.dropped` says how many of its source were replaced since the one before. Ends when all sources have ended;
-    once `stop()` is true they are asked to.
+    `Frame.dropped` says how many of its source were replaced since the one before; a Status comes when it changes.
+    Recordings are read in turn by one more thread, which waits for its frames to be taken. Ends when all sources have
+    ended; once `stop()` is true they are asked to, and who does not within a second is left behind.
     """
     changed = Condition()
-    readers = [_Reader(source, changed) for source in sources]
+    readers: list[_Reader | _Row] = [_Reader(source, changed) for source in sources]
+    readers += [_Row(recordings, changed)] if recordings else []
+    stopped_s: float | None = None
     try:
         for reader in readers:
             reader.start()
@@ -46,8 +51,12 @@ def merged(sources: Sequence[Source], stop: Callable[[], bool]) -> Iterator[Mess
             for reader in waited_for:
                 yield from reader.waiting()
             if stop():
+                stopped_s = stopped_s or time.monotonic()
                 for reader in waited_for:
                     reader.stop()
+                if time.monotonic() - stopped_s > _LEAVE_S:
+                    yield from (end for reader in waited_for for end in reader.left_behind())
+                    return
             with changed:
                 changed.wait_for(lambda: any(reader.ready for reader in readers), _TICK_S)
     finally:
@@ -74,13 +83,15 @@ def _messages(source: Source, cut_every: int = 0) -> Iterator[Message]:
 class _Reader(Thread):
     """A thread that reads one source into a mailbox."""
 
-    def __init__(self, source: Source, changed: Condition) -> None:
+    def __init__(self, source: Live, changed: Condition) -> None:
         super().__init__(name="source", daemon=True)
         self._source = source
         self._mailbox: Mailbox[Frame] = Mailbox(changed)
         self._begin: Begin | None = None
         self._end: End | None = None
         self._error: BaseException | None = None
+        self._told: Status | None = None
+        self._cut_s = time.monotonic()
         self._stopped = False
         self.ended = False
         """True once its End was given."""
@@ -108,24 +119,40 @@ class _Reader(Thread):
         return not self.ended and self._mailbox.ready
 
     def waiting(self) -> Iterator[Message]:
-        """What has come since the last time: Begin, the newest Frame, End; at most one of each.
+        """What has come since the last time: Begin, Status, the newest Frame, End; at most one of each.
 
         Raises:
             Exception: what ended the thread, if it was no SourceError.
         """
         done = self._mailbox.done  # asked first: what is then found missing will not come
+        taken = self._mailbox.take(0)
         if self._begin is not None:
             yield self._begin
             self._begin = None
-        if (taken := self._mailbox.take(0)) is not None:
+        if (status := self._source.status) != self._told:
+            self._told = status
+            yield status
+        if taken is not None:
             frame, lost = taken
             yield structs.replace(frame, dropped=frame.dropped + lost)
+            yield from self._cut(frame)
         elif done:
             self.ended = True
             if self._error is not None:
                 raise self._error
             if self._end is not None:
                 yield self._end
+
+    def left_behind(self) -> Iterator[End]:
+        """What is said of a source whose thread does not come back."""
+        yield structs.replace(self._source.end(), stopped=True)
+
+    def _cut(self, frame: Frame) -> Iterator[Cut]:
+        """A cut each second, so that the stages behind can be restarted with what they remembered."""
+        now_s = time.monotonic()
+        if now_s - self._cut_s >= _CUT_S:
+            self._cut_s = now_s
+            yield Cut(frame.source, frame.index + 1)
 
     def _keep(self, message: Message) -> None:
         match message:
@@ -135,3 +162,62 @@ class _Reader(Thread):
                 self._mailbox.put(message)
             case End():
                 self._end = message
+
+
+class _Row(Thread):
+    """A thread that reads recordings in turn; each message waits until it is taken."""
+
+    def __init__(self, sources: Sequence[Source], changed: Condition) -> None:
+        super().__init__(name="recordings", daemon=True)
+        self._sources, self._changed = sources, changed
+        self._message: Message | None = None
+        self._error: BaseException | None = None
+        self._stopped = self._done = False
+        self.ended = False
+        """True once all of its messages were given."""
+
+    def run(self) -> None:
+        try:
+            for message in in_turn(self._sources, lambda: self._stopped):
+                with self._changed:
+                    self._changed.wait_for(lambda: self._message is None or self._stopped)
+                    if not self._changed.wait_for(lambda: self._message is None, _LEAVE_S):
+                        return  # nobody takes any more
+                    self._message = message
+                    self._changed.notify_all()
+        except BaseException as error:
+            self._error = error
+        finally:
+            with self._changed:
+                self._done = True
+                self._changed.notify_all()
+
+    def stop(self) -> None:
+        """Read no further."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
+    @property
+    def ready(self) -> bool:
+        """True if `waiting` has something to give, if only that it has ended."""
+        return not self.ended and (self._message is not None or self._done)
+
+    def waiting(self) -> Iterator[Message]:
+        """The message that waits, if one does.
+
+        Raises:
+            Exception: what ended the thread.
+        """
+        with self._changed:
+            message, self._message = self._message, None
+            self.ended = self._done and message is None
+            self._changed.notify_all()
+        if self.ended and self._error is not None:
+            raise self._error
+        if message is not None:
+            yield message
+
+    def left_behind(self) -> Iterator[End]:
+        """Nothing: a recording is not waited for long enough to be told of."""
+        yield from ()

@@ -11,13 +11,13 @@ from av.video.frame import VideoFrame
 
 from configs.errors import SourceError
 from configs.schema import DecodeSettings
-from stream.messages import Begin, End, Frame, Pixels, SourceSpec
+from stream.messages import Begin, End, Frame, Pixels, SourceSpec, Status
 from stream.sources.clock import Clock
 from stream.sources.picture import orientation, pixel_aspect, upright_rgb
 
 
 class Source(Protocol):
-    """A file, a folder, later a camera or a stream."""
+    """A file, a folder, a camera or a stream."""
 
     @property
     def live(self) -> bool:
@@ -45,6 +45,14 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Release what was opened; also after a failed `open`."""
+
+
+class Live(Source, Protocol):
+    """A source that says how it is."""
+
+    @property
+    def status(self) -> Status:
+        """How it is now; asked from another thread than the one that reads."""
 
 
 class Recording(ABC):
