@@ -5,10 +5,14 @@ from __future__ import annotations
 import time
 from types import TracebackType
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
+from rich.markup import escape
 from rich.progress import BarColumn, ProgressColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
+from rich.table import Table
 
+from stream.live_rows import HEADINGS, LiveRows
 from stream.runtime.progress import Progress
 
 _WINDOW_S = 2.0
@@ -16,7 +20,10 @@ _WINDOW_S = 2.0
 
 
 class ProgressLine:
-    """Frames, frames a second, time left, people and the stage that limits; nothing where there is no terminal."""
+    """Frames, frames a second, time left, people and the stage that limits; below it a row a live source.
+
+    Nothing where there is no terminal, but for the notes.
+    """
 
     def __init__(self, quiet: bool) -> None:
         """Show on standard error, unless it is no terminal or `quiet`."""
@@ -29,27 +36,32 @@ class ProgressLine:
             TimeRemainingColumn(compact=True),
             TextColumn("{task.fields[people]}{task.fields[limit]}"),
         ]
-        self._bar = Bar(*columns, console=console, transient=True, disable=quiet or not console.is_terminal)
+        self._shown = not quiet and console.is_terminal
+        self._bar = Bar(*columns, console=console, auto_refresh=False)
+        self._rows, self._table = LiveRows(), Table(box=None)
+        self._live = Live(console=console, transient=True, get_renderable=lambda: Group(self._bar, self._table))
         self._task: TaskID = self._bar.add_task("loading the model", total=None, of="", fps="", people="", limit="")
         self._window: list[tuple[float, int, int, dict[str, float]]] = []
         self._notes_shown = 0
 
     def __enter__(self) -> ProgressLine:
-        self._bar.start()
+        if self._shown:
+            self._live.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bar.stop()
+        self._live.stop()
 
     def show(self, progress: Progress) -> None:
         """Bring the line up to date, and put above it what is new to be said."""
         for note in progress.notes[self._notes_shown :]:
             self._console.print(note, markup=False, highlight=False, soft_wrap=True)
         self._notes_shown = len(progress.notes)
-        if progress.started_s is None or self._bar.disable:
+        if progress.started_s is None or not self._shown:
             return
+        self._show_sources(progress)
         stages = progress.stages()
         done = stages["track"].frames if "track" in stages else 0
         people = sum(beat.people for beat in progress.beats.values())
@@ -58,6 +70,12 @@ class ProgressLine:
         while self._window[-1][0] - self._window[0][0] > _WINDOW_S and len(self._window) > 2:
             self._window.pop(0)
         self._update(progress, done)
+
+    def _show_sources(self, progress: Progress) -> None:
+        rows = self._rows.rows(progress)
+        self._table = Table(*HEADINGS, box=None) if rows else Table(box=None)
+        for row in rows:
+            self._table.add_row(*(escape(cell) for cell in row))
 
     def _update(self, progress: Progress, done: int) -> None:
         (then_s, done_then, people_then, busy_then), (now_s, _, people, busy) = self._window[0], self._window[-1]
