@@ -108,6 +108,8 @@ OPTIONS = (
     Option("--overwrite", "Output", "output.overwrite"),
     Option("--save/--no-save", "Output", "video.save"),
     Option("--records/--no-records", "Output", "records.save"),
+    Option("--segment", "Output", "video.segment_s", metavar="TIME"),
+    Option("--keep", "Output", "video.keep_s", metavar="TIME"),
     Option(
         "--resume",
         "Output",

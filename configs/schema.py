@@ -10,18 +10,21 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, 
 from configs.skeleton import SkeletonSettings
 
 SCORE_LOW = 0.3
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def _seconds_of(value: Any) -> Any:
-    """Seconds of 90, "1:30" or "0:01:30.5"; what is no text is left to the field."""
+    """Seconds of 90, "1:30", "0:01:30.5" or "10m"; what is no text is left to the field."""
     if not isinstance(value, str):
         return value
+    if value[-1:] in _UNITS_S and value[:-1].replace(".", "", 1).isdecimal():
+        return float(value[:-1]) * _UNITS_S[value[-1]]
     try:
         parts = [float(part) for part in value.split(":")]
     except ValueError:
         parts = []
     if not 1 <= len(parts) <= 3 or min(parts) < 0:
-        raise ValueError(f"{value!r} is no time; it should be seconds or hh:mm:ss, as 90 or 0:01:30")
+        raise ValueError(f"{value!r} is no time; it should be seconds or hh:mm:ss, as 90 or 0:01:30, or 10m, 2h, 1d")
     return float(sum(part * 60**at for at, part in enumerate(reversed(parts))))
 
 
@@ -235,6 +238,13 @@ class VideoSettings(Section):
         "veryfast", description="x264 preset: time against size."
     )
     audio: bool = Field(True, description="Keep the source's sound.")
+    segment_s: Time | None = Field(
+        None, description="Cut the overlay of a live source into files of this length; null: one file."
+    )
+    keep_s: Time | None = Field(None, description="Delete such files when they are older than this; null: never.")
+    keep_bytes: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="Delete the oldest of them when they have more bytes in all; null: never."
+    )
 
 
 class RecordsSettings(Section):

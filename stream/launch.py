@@ -242,6 +242,7 @@ def _rate(frames: int, seconds: float) -> float:
 
 def _outputs(spec: SourceSpec) -> dict[str, tuple[int, int]]:
     """Output files present: name -> (inode, mtime), to recognise files that this run has replaced."""
-    paths = [Path(spec.folder) / name for name in ("overlay.mp4", "keypoints.jsonl")]
+    folder = Path(spec.folder)
+    paths = [*sorted(folder.glob("overlay*.mp4")), folder / "keypoints.jsonl"]
     stats = {path.name: path.stat() for path in paths if path.exists()}
     return {name: (status.st_ino, status.st_mtime_ns) for name, status in stats.items()}

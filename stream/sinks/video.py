@@ -19,10 +19,13 @@ from numpy.typing import NDArray
 from configs.schema import VideoSettings
 from stream.messages import Begin, End, Frame, Message, Tracks
 from stream.sinks.output import finish, part_of, writing
+from stream.sinks.segments import Segments
 from stream.sinks.sound import Sound
 from stream.stage import Stage
 
-_FRAGMENTED = "+frag_keyframe+empty_moov+default_base_moof"  # can be played whenever the run ends
+_FRAGMENTED = {"movflags": "+frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"}
+"""Of MP4 that can be played whenever the run ends, up to the last key frame."""
+_KEY_S = 2.0  # between key frames of a live source
 _TIME_BASE = Fraction(1, 90_000)
 _CRF = 23
 _RATE_SHARE = 1.2  # of the source's rate: a drawn skeleton costs bits, but not more
@@ -39,13 +42,15 @@ class VideoSink(Stage):
 
     It is written as `overlay.mp4.part` and takes its name when the source has ended; a source without
     frames leaves none. The first frame's time is the video's start, its size and pixel shape are the video's;
-    sides beyond what H.264 allows are scaled down.
+    sides beyond what H.264 allows are scaled down. The overlay of a live source has its name from the start, can be
+    played at any time, and may be cut into several files.
     """
 
     def __init__(self, video: VideoSettings) -> None:
         self._video = video
         self._begun: dict[str, Begin] = {}
         self._writers: dict[str, _Writer] = {}
+        self._segments: dict[str, Segments] = {}
 
     def process(self, message: Message) -> Iterator[Message]:
         self._take(message)
@@ -55,17 +60,25 @@ class VideoSink(Stage):
         match message:
             case Begin():
                 self._begun[message.spec.name] = message
+                if message.live:
+                    self._segments[message.spec.name] = Segments(message, self._video)
             case Frame() | Tracks():
-                frame = message if isinstance(message, Frame) else message.frame
-                writer = self._writers.get(frame.source)
-                if writer is None:
-                    writer = _Writer(self._begun[frame.source], frame, self._video)
-                    self._writers[frame.source] = writer
-                writer.write(frame)
+                self._write(message if isinstance(message, Frame) else message.frame)
             case End():
                 self._begun.pop(message.source, None)
+                self._segments.pop(message.source, None)
                 if message.source in self._writers:
                     self._writers.pop(message.source).finish(whole=not message.stopped and not message.problem)
+
+    def _write(self, frame: Frame) -> None:
+        segments = self._segments.get(frame.source)
+        if segments and frame.source in self._writers and segments.is_over(frame):
+            self._writers.pop(frame.source).finish(whole=False)
+        if frame.source not in self._writers:
+            begin = self._begun[frame.source]
+            path = segments.next(frame) if segments else Path(begin.spec.folder) / "overlay.mp4"
+            self._writers[frame.source] = _Writer(path, begin, frame, self._video)
+        self._writers[frame.source].write(frame)
 
     def flush(self) -> Iterable[Message]:
         for source in list(self._writers):
@@ -80,8 +93,8 @@ class VideoSink(Stage):
 class _Writer:
     """One overlay under way."""
 
-    def __init__(self, begin: Begin, first: Frame, video: VideoSettings) -> None:
-        self._path = Path(begin.spec.folder) / "overlay.mp4"
+    def __init__(self, path: Path, begin: Begin, first: Frame, video: VideoSettings) -> None:
+        self._path, self._part = path, path if begin.live else part_of(path)
         self._first_ns = self._origin_ns = first.pts_ns
         self._size = _encodable(first.width, first.height)
         self._step_ns = round(1e9 / begin.fps)
@@ -94,8 +107,8 @@ class _Writer:
         """When the last encoded frame has been shown."""
         self._sound: Sound | None = None
         with self._saying():
-            part, options = part_of(self._path), {"movflags": _FRAGMENTED if begin.live else "+faststart"}
-            self._out: OutputContainer = av.open(f"file:{part}", "w", format="mp4", options=options)
+            options = _FRAGMENTED if begin.live else {"movflags": "+faststart"}
+            self._out: OutputContainer = av.open(f"file:{self._part}", "w", format="mp4", options=options)
         try:
             with self._saying():
                 self._add_video(begin, first, video)
@@ -129,7 +142,8 @@ class _Writer:
                     self._mux(packet)
                 self._mux_last()
                 self._out.close()
-            finish(self._path)
+            if self._part != self._path:
+                finish(self._path)
         except BaseException:
             self.abandon()
             raise
@@ -142,7 +156,8 @@ class _Writer:
         except (av.FFmpegError, OSError):  # that is why it is abandoned
             pass
         finally:
-            part_of(self._path).unlink(missing_ok=True)
+            if self._part != self._path:
+                self._part.unlink(missing_ok=True)
 
     def _last_ns(self, pts_ns: int) -> int:
         """How long the last frame is shown: to the source's end."""
@@ -156,6 +171,8 @@ class _Writer:
     def _add_video(self, begin: Begin, first: Frame, video: VideoSettings) -> None:
         options = {"preset": video.preset, "crf": str(_CRF if video.crf is None else video.crf)}
         options["x264-params"] = "force-cfr=1"  # H.264 then says the frame rate, not that of the time base's ticks
+        if begin.live:
+            options["g"] = str(max(round(_KEY_S * begin.fps), 1))
         if video.crf is None and begin.bit_rate:
             rate = max(round(begin.bit_rate * _RATE_SHARE), _RATE_LEAST)
             options |= {"maxrate": str(rate), "bufsize": str(2 * rate)}
