@@ -192,7 +192,7 @@ class _Reporter:
         seconds = self._progress.seconds(spec.name)
         return SourceSummary(
             source=spec.name,
-            uri=spec.uri,
+            uri=spec.label if spec.kind == "stream" else spec.uri,
             folder=spec.folder,
             outputs=[name for name, file in _outputs(spec).items() if before.get(name) != file],
             frames=counts.frames,
