@@ -247,6 +247,8 @@ class End(Struct, frozen=True, tag="end"):
     """Stage -> its figures for this source; each stage that it passes adds its own."""
     notes: tuple[str, ...] = ()
     """What else the user should know, a line each, such as which pictures could not be read."""
+    lost: dict[str, int] = {}
+    """Cause -> frames that a live source offered and that were not given: "busy", "damaged"."""
 
 
 Message = Begin | Frame | Poses | Tracks | Drop | Cut | Status | End

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from threading import Condition, Event, Thread
 from typing import Any
 
+from msgspec import structs
+
 from configs.schema import DecodeSettings, LiveSettings
 from stream.decode import decode
 from stream.messages import Begin, End, Frame, Message, SourceSpec, Status
@@ -17,7 +19,7 @@ QUICK = {"connect_timeout_s": 1.5, "read_timeout_s": 1.0, "retry_s": 0.2, "retry
 
 
 class Watched(Thread):
-    """Reads sources and keeps all messages, pictures as their numbers."""
+    """Reads sources and keeps all messages, of pictures only their numbers."""
 
     def __init__(self, specs: Sequence[SourceSpec], **live: Any) -> None:
         super().__init__(daemon=True)
@@ -36,6 +38,7 @@ class Watched(Thread):
                     if isinstance(message, Frame):
                         self.numbers.append(number_of(message.picture))
                         self.came_s.append(time.monotonic())
+                        message = structs.replace(message, pixels=None)
                     self.messages.append(message)
                     self._changed.notify_all()
         except BaseException as error:

@@ -55,6 +55,7 @@ class LiveSource:
         self._retry = Retry(live)
         state = spec.states.get("decode")
         self._index, epoch = (int(part) for part in (state or b"0 -1").split())
+        self._from = self._index
         self._worked = state is not None
         self._clock = LiveClock(epoch)
         self._frames: Iterator[Frame] = iter(())
@@ -94,7 +95,9 @@ class LiveSource:
     def end(self, problem: str = "") -> End:
         if problem:
             self._tell("failed", problem.removeprefix(f"{self._spec.label}: "))
-        return End(self._spec.name, self._given, self._damaged, self._stopped, problem)
+        lost = self._index - self._from - self._given
+        lost_by = {"damaged": lost} if lost else {}
+        return End(self._spec.name, self._given, self._damaged, self._stopped, problem, lost=lost_by)
 
     def close(self) -> None:
         """Close the connection, if there is one."""

@@ -141,11 +141,16 @@ class _Reader(Thread):
             if self._error is not None:
                 raise self._error
             if self._end is not None:
-                yield self._end
+                yield self._counted(self._end)
 
     def left_behind(self) -> Iterator[End]:
         """What is said of a source whose thread does not come back."""
-        yield structs.replace(self._source.end(), stopped=True)
+        yield self._counted(structs.replace(self._source.end(), stopped=True))
+
+    def _counted(self, end: End) -> End:
+        """The End with the frames that lay in the mailbox and were not taken."""
+        dropped = self._mailbox.dropped
+        return structs.replace(end, frames=end.frames - sum(dropped.values()), lost=end.lost | dropped)
 
     def _cut(self, frame: Frame) -> Iterator[Cut]:
         """A cut each second, so that the stages behind can be restarted with what they remembered."""

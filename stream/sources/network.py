@@ -11,7 +11,7 @@ from stream.sources.url import Url
 STREAMED = "flv,live_flv,h264,hevc,ivf,matroska,webm,mjpeg,mpjpeg,mov,mpeg,mpegts,mpegvideo,nut,ogg,yuv4mpegpipe"
 """Formats of video that can be read from its beginning on, without going back; none names other files."""
 _WEB = f"hls,{STREAMED},aac,ac3,mp3,webvtt"
-_ALLOWED = {
+ALLOWED = {
     "http": ("http,https,tls,tcp,crypto,httpproxy", _WEB),
     "https": ("https,http,tls,tcp,crypto,httpproxy", _WEB),
     "rtsp": ("rtp,srtp,tcp,udp", "rtsp"),
@@ -31,7 +31,7 @@ def open_network(url: Url, live: LiveSettings, pixels_max: int) -> InputContaine
     Raises:
         av.FFmpegError: it cannot be had; the error's text holds the address with its secrets.
     """
-    protocols, formats = _ALLOWED[url.scheme]
+    protocols, formats = ALLOWED[url.scheme]
     read_us = str(round(live.read_timeout_s * 1e6))
     options = {"protocol_whitelist": protocols, "format_whitelist": formats, "max_pixels": str(pixels_max)}
     if url.scheme in ("rtsp", "rtsps"):

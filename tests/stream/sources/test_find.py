@@ -76,7 +76,7 @@ def test_what_is_no_source_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_source_without_a_name_is_no_folder() -> None:
-    with pytest.raises(ConfigError, match="--source is empty; give a file, a folder or a glob"):
+    with pytest.raises(ConfigError, match="--source is empty; give a file, a folder, a glob, a camera or an address"):
         find([""])
 
 

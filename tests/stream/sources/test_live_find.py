@@ -9,6 +9,8 @@ import pytest
 
 from configs.errors import ConfigError, SourceError
 from stream.sources.find import find
+from stream.sources.network import ALLOWED
+from stream.sources.url import SCHEMES
 
 
 @pytest.mark.parametrize(
@@ -68,3 +70,10 @@ def test_a_list_that_cannot_be_used_is_named(tmp_path: Path, text: str, said: st
     (tmp_path / "c.streams").write_text(text)
     with pytest.raises(ConfigError, match=said):
         find([str(tmp_path / "c.streams")])
+
+
+def test_each_scheme_that_is_read_has_its_allowed_protocols() -> None:
+    assert set(SCHEMES) == set(ALLOWED)
+    assert not [
+        protocols for protocols, _ in ALLOWED.values() if {"file", "concat", "pipe"} & set(protocols.split(","))
+    ]

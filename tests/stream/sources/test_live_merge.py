@@ -59,6 +59,9 @@ def test_who_is_slow_gets_the_newest_frame_and_knows_how_many_it_missed(tmp_path
         if isinstance(message, Frame):
             frames.append(message)
             ages_s.append(time.monotonic() - message.captured_ns / 1e9)
+    assert isinstance(message, End)
+    assert message.frames == len(frames)
+    assert message.lost == {"busy": 50 - len(frames)}
     assert len(frames) < 25
     assert [number_of(frame.picture) for frame in frames] == [frame.index for frame in frames]
     for before, frame in itertools.pairwise(frames):

@@ -3,60 +3,24 @@
 from __future__ import annotations
 
 import itertools
-import os
 import re
 import signal
-import socket
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
-from stream.sources.find import find
-from tests.watched import Watched, watched
+from tests.rtsp_client import Server, installed
+from tests.watched import Watched
 
-PYTHON = "/usr/bin/python3"
-SERVER = Path(__file__).parents[2] / "rtsp_server.py"
-NEEDS = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
-Serve = Callable[..., "Server"]
-
-
-class Server:
-    """An RTSP server as a process of its own, at an address that it keeps."""
-
-    def __init__(self, *options: str) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.start(*options)
-
-    def start(self, *options: str) -> None:
-        command = [PYTHON, str(SERVER), str(self.port), *options]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        assert self.process.stdout is not None
-        assert self.process.stdout.readline() == b"ready\n"
-
-    def signal(self, number: int) -> None:
-        self.process.send_signal(number)
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-
-    def watched(self, path: str = "live", user: str = "", **live: Any) -> AbstractContextManager[Watched]:
-        return watched(*find([f"rtsp://{user}127.0.0.1:{self.port}/{path}"]), **live)
+Serve = Callable[..., Server]
 
 
 @pytest.fixture(scope="session")
 def _gstreamer() -> None:
-    if not os.path.exists(PYTHON) or subprocess.run([PYTHON, "-c", NEEDS], capture_output=True).returncode:
+    if not installed():
         pytest.skip("needs Debian's gir1.2-gst-rtsp-server-1.0 and python3-gi")
 
 
@@ -151,7 +115,10 @@ def test_damaged_frames_are_left_out_until_a_key_frame_where_that_is_asked_for(s
     with serve("--loss", "0.05").watched(skip_damaged=True) as watch:
         watch.until(lambda me: sum(frame.dropped for frame in me.frames) > 10, 20)
     assert not [frame for frame in watch.frames if "damaged" in frame.flags]
-    assert watch.ends[0].damaged
+    (end,) = watch.ends
+    assert end.damaged
+    assert end.lost["damaged"] > 10
+    assert end.frames == len(watch.frames)
 
 
 @pytest.mark.parametrize(

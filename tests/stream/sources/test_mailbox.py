@@ -17,7 +17,7 @@ def test_a_newer_item_replaces_one_not_taken_and_that_is_counted() -> None:
     assert box.take() == (3, 2)
     box.put(4)
     assert box.take() == (4, 0)
-    assert box.dropped == {"replaced": 2}
+    assert box.dropped == {"busy": 2}
 
 
 def test_drops_are_counted_by_cause_and_told_with_the_next_item() -> None:
@@ -88,4 +88,4 @@ def test_between_threads_nothing_is_lost_uncounted_and_nothing_comes_twice(share
     assert items == sorted(set(items))
     assert items[-1] == count - 1
     assert len(items) + sum(lost for _, lost in taken) == count
-    assert box.dropped.get("replaced", 0) == count - len(items)
+    assert box.dropped.get("busy", 0) == count - len(items)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from configs.errors import SourceError
-from stream.messages import Begin, End, Frame, Message, Pixels, SourceSpec
+from stream.messages import Begin, End, Frame, Message, Pixels, SourceSpec, Status
 from stream.sources.merge import in_turn, merged
 
 
@@ -22,6 +22,7 @@ class Ticker:
         self.name, self.count, self.go, self.fails = name, count, go, fails
         self.given = 0
         self.closed = 0
+        self.status = Status(name, "ok")
 
     def open(self) -> Begin:
         if self.fails == "open":
@@ -38,6 +39,9 @@ class Ticker:
         if self.fails == "fault":
             raise ZeroDivisionError
 
+    def state(self) -> bytes:
+        return b""
+
     def end(self, problem: str = "") -> End:
         return End(self.name, self.given, problem=problem)
 
@@ -48,6 +52,8 @@ class Ticker:
 def by_source(messages: list[Message]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for message in messages:
+        if isinstance(message, Status):
+            continue
         name = message.spec.name if isinstance(message, Begin) else message.source  # type: ignore[union-attr]
         found.setdefault(name, []).append(type(message).__name__)
     return found
