@@ -71,7 +71,7 @@ def test_people_that_the_mode_does_not_find_are_no_nan(
     [
         (["missing.mp4"], 3, "missing.mp4: no such file; check the path"),
         ([str(ROOT / "README.md"), *EAGER], 3, f"{ROOT / 'README.md'}: not a video that can be read"),
-        (["--model", "r51"], 2, "command line: engine.model is 'r51'; it should be 'auto', 'lite'"),
+        (["--model", "r51"], 2, "engine.model is 'r51'; it should be 'auto', 'lite'"),
         (["--set", "engine.imgsz=1"], 2, "--set: engine.imgsz is 1; it should be greater than or equal to 64"),
         (["--model", "r50"], 6, "weights coco_v1 cannot be downloaded from "),
         (["--weights", "my #1.safetensors"], 6, "no weights file my #1.safetensors"),
