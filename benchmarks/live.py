@@ -3,8 +3,8 @@
     python benchmarks/live.py                 # ten kills, three freezes: about two minutes
     python benchmarks/live.py --kills 2 --freezes 1
 
-Needs Debian's gir1.2-gst-rtsp-server-1.0, python3-gi and gstreamer1.0-plugins-{base,good,ugly}. Time limits are those of
-the settings as delivered. Prints how soon a fault is noticed and healed, and what it leaves behind.
+Needs Debian's gir1.2-gst-rtsp-server-1.0, python3-gi and gstreamer1.0-plugins-{base,good,ugly}. Time limits are those
+of the settings as delivered. Prints how soon a fault is noticed and healed, and what it leaves behind.
 """
 
 from __future__ import annotations
@@ -96,9 +96,8 @@ def refusals() -> None:
 def row(name: str, seconds: Sequence[float]) -> None:
     ordered = sorted(seconds)
     p95 = ordered[max(0, -(-95 * len(ordered) // 100) - 1)]
-    print(
-        f"{name}: median {statistics.median(ordered):.2f} s, p95 {p95:.2f} s, worst {ordered[-1]:.2f} s, n {len(ordered)}"
-    )
+    middle, worst = statistics.median(ordered), ordered[-1]
+    print(f"{name}: median {middle:.2f} s, p95 {p95:.2f} s, worst {worst:.2f} s, n {len(ordered)}")
 
 
 if __name__ == "__main__":
