@@ -208,7 +208,7 @@ class Status(Struct, frozen=True, tag="status"):
 
     source: str
     state: Literal["starting", "ok", "degraded", "reconnecting", "failed"]
-    """degraded: frames are damaged, or none has come for a while; reconnecting: none come, and the source is tried again."""
+    """degraded: frames are damaged, or long in coming; reconnecting: none come, and the source is tried again."""
     reason: str = ""
     """One line for people; empty if all is well."""
 
