@@ -18,7 +18,7 @@ from engines.ops.people import F, People
 from stream import arrays
 from stream.sources.address import label_of, path_of
 
-WIRE_VERSION = 2
+WIRE_VERSION = 3
 """Rises when a message changes; both ends of a socket must agree."""
 ERAS = 256
 """Eras are counted modulo this."""
