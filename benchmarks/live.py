@@ -96,10 +96,8 @@ def refusals() -> None:
 def row(name: str, seconds: Sequence[float]) -> None:
     ordered = sorted(seconds)
     p95 = ordered[max(0, -(-95 * len(ordered) // 100) - 1)]
-    print(
-        f"{name}: median {statistics.median(ordered):.2f} s, p95 {p95:.2f} s, worst {ordered[-1]:.2f} s, "
-        f"n {len(ordered)}"
-    )
+    middle, worst = statistics.median(ordered), ordered[-1]
+    print(f"{name}: median {middle:.2f} s, p95 {p95:.2f} s, worst {worst:.2f} s, n {len(ordered)}")
 
 
 if __name__ == "__main__":

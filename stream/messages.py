@@ -18,7 +18,7 @@ from engines.ops.people import F, People
 from stream import arrays
 from stream.address import label_of, path_of
 
-WIRE_VERSION = 2
+WIRE_VERSION = 3
 """Rises when a message changes; both ends of a socket must agree."""
 ERAS = 256
 """Eras are counted modulo this."""
@@ -211,7 +211,7 @@ class Status(Struct, frozen=True, tag="status"):
 
     source: str
     state: Literal["starting", "ok", "degraded", "reconnecting", "failed"]
-    """degraded: frames come, but damaged, or late; reconnecting: none come, and the source is tried again."""
+    """degraded: frames are damaged, or long in coming; reconnecting: none come, and the source is tried again."""
     reason: str = ""
     """One line for people; empty if all is well."""
 

@@ -20,7 +20,8 @@ PIPELINE = (
     "( appsrc name=src is-live=true format=time do-timestamp=true block=false "
     "caps=video/x-raw,format=GRAY8,width={width},height={height},framerate=25/1 ! "
     "videoconvert ! video/x-raw,format=I420 ! "
-    "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=25 ! rtph264pay config-interval=1 mtu=600 {pay} )"
+    "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=25 option-string=slices=4 ! "
+    "rtph264pay config-interval=1 mtu=600 {pay} )"
 )
 
 

@@ -94,7 +94,7 @@ class Connection(Thread):
         started_s = time.monotonic()
         try:
             with self._opened(lambda: self._closed) as container:
-                stream = _video(container)
+                stream = _video(container, self._pixels_max)
                 stream.codec_context.options = _decoding(stream, self._pixels_max)
                 stream.thread_count = 1  # several threads hide damage (slices), or give each picture late (frames)
                 stream.codec_context.flags |= Flags.low_delay
@@ -156,13 +156,18 @@ class Connection(Thread):
                 continue
 
 
-def _video(container: InputContainer) -> VideoStream:
+def _video(container: InputContainer, pixels_max: int) -> VideoStream:
+    """The stream to read: the best of several qualities."""
     videos = [video for video in container.streams.video if not video.disposition & Disposition.attached_pic]
     if not videos:
         raise Disconnected("holds no video", lasting=True)
-    if videos[0].codec_context is None:
+    best = container.streams.best("video")
+    stream = next((video for video in videos if video is best), videos[0])
+    if stream.codec_context is None:
         raise Disconnected("no decoder for its video codec", lasting=True)
-    return videos[0]
+    if (pixels := stream.width * stream.height) > pixels_max:
+        raise Disconnected(f"pictures of {pixels} pixels; frame_px2_max allows {pixels_max}", lasting=True)
+    return stream
 
 
 def _decoding(stream: VideoStream, pixels_max: int) -> dict[str, str]:

@@ -13,6 +13,7 @@ from stream.sources.connection import Connection, Disconnected, Opener, Taken
 from stream.sources.livetime import LiveClock, Pace
 from stream.sources.openers import opener_of
 from stream.sources.picture import orientation, pixel_aspect, upright_rgb
+from stream.sources.position import BEGINNING, from_state, to_state
 from stream.sources.retry import Retry
 
 _DEGRADED_NS = 5 * 10**9  # for so long after a damaged frame
@@ -54,9 +55,9 @@ class LiveSource:
         self._opener = opener
         self._retry = Retry(live)
         state = spec.states.get("decode")
-        self._index, epoch = (int(part) for part in (state or b"0 -1").split())
+        self._index, epoch = from_state(state) if state else BEGINNING
         self._from = self._index
-        self._worked = state is not None
+        self._worked = bool(state)
         self._clock = LiveClock(epoch)
         self._frames: Iterator[Frame] = iter(())
         self._first: Frame | None = None
@@ -106,7 +107,7 @@ class LiveSource:
 
     def state(self) -> bytes:
         """What `SourceSpec.states["decode"]` takes to go on after a restart: the next index, the epoch."""
-        return b"%d %d" % (self._index, self._clock.epoch)
+        return to_state(self._index, self._clock.epoch)
 
     def _read(self, opener: Opener) -> Iterator[Frame]:
         """Frames of one connection after another."""
@@ -142,7 +143,7 @@ class LiveSource:
                 self._begin(connection)
             frame = self._frame(taken, connection)
             if frame is not None and connection.kind.in_bursts:
-                pace.wait(frame.pts_ns, self._stop)
+                pace.wait(frame, self._stop)
             if frame is not None:
                 self._worked = True
                 self._retry.reset()

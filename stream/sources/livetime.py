@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from fractions import Fraction
 
+from stream.messages import Frame
 from stream.sources.clock import Clock
 
 _JUMP_NS = 2_000_000_000
@@ -67,18 +68,16 @@ class Pace:
     """Waits until a frame is due at the speed at which frames are shown; lateness is not made up for."""
 
     def __init__(self) -> None:
-        self._shift_ns: int | None = None
+        self._shift_ns = 0
         """From a frame's time to the monotonic clock."""
+        self._epoch: int | None = None
+        """Of the last frame; the clock of another one begins anew."""
 
-    def wait(self, pts_ns: int, stop: Callable[[], bool]) -> None:
-        """Return when the frame of this time is due, or `stop()` is true."""
-        now_ns = time.monotonic_ns()
-        late_ns = 0 if self._shift_ns is None else now_ns - pts_ns - self._shift_ns
-        if self._shift_ns is None or late_ns > _LATE_NS:
-            self._shift_ns = now_ns - pts_ns
-        while (rest_s := (pts_ns + self._shift_ns - time.monotonic_ns()) / 1e9) > 0 and not stop():
+    def wait(self, frame: Frame, stop: Callable[[], bool]) -> None:
+        """Return when the frame is due, or `stop()` is true."""
+        shift_ns = time.monotonic_ns() - frame.pts_ns
+        if frame.epoch != self._epoch or shift_ns - self._shift_ns > _LATE_NS:
+            self._shift_ns = shift_ns
+        self._epoch = frame.epoch
+        while (rest_s := (frame.pts_ns + self._shift_ns - time.monotonic_ns()) / 1e9) > 0 and not stop():
             time.sleep(min(rest_s, _TICK_S))
-
-    def restart(self) -> None:
-        """The frames' clock begins anew."""
-        self._shift_ns = None

@@ -44,14 +44,12 @@ def _check_host(host: str) -> None:
     Raises:
         Disconnected: there is none, or it cannot be told now.
     """
+    lasting = True
     try:
         socket.getaddrinfo(host, None)
-    except socket.gaierror as error:
-        why = (
-            f"no host is called {host}" if error.errno == socket.EAI_NONAME else f"the name {host} cannot be looked up"
-        )
-    except UnicodeError:
-        why = f"no host is called {host}"
-    else:
         return
-    raise Disconnected(why, lasting=why.startswith("no host"))
+    except socket.gaierror as error:
+        lasting = error.errno == socket.EAI_NONAME  # any other may be over in a moment
+    except UnicodeError:
+        pass
+    raise Disconnected(f"no host is called {host}" if lasting else f"{host} cannot be looked up", lasting)

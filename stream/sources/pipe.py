@@ -51,18 +51,6 @@ class _Pipe:
 
     def read(self, size: int) -> bytes:
         """The next bytes, as many as there are; empty: its writers have closed it, or it was given up."""
-        data = self._next(size) if self._fd >= 0 else b""
-        if not data:
-            self.close()  # now, not when FFmpeg is done: its next writer would write to nobody
-        return data
-
-    def close(self) -> None:
-        """Close the descriptor; PyAV does so with the container."""
-        if self._fd >= 0:
-            os.close(self._fd)
-        self._fd = -1
-
-    def _next(self, size: int) -> bytes:
         poll = select.poll()
         poll.register(self._fd, select.POLLIN)
         while not self._given_up():
@@ -72,3 +60,9 @@ class _Pipe:
                 except BlockingIOError:
                     continue
         return b""
+
+    def close(self) -> None:
+        """Close the descriptor; PyAV does so with the container."""
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd = -1

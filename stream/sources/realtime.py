@@ -26,12 +26,9 @@ class Realtime:
         return begin and structs.replace(begin, live=True)
 
     def read(self) -> Iterator[Frame]:
-        pace, epoch = Pace(), 0
+        pace = Pace()
         for frame in self._recording.read():
-            if frame.epoch != epoch:
-                epoch = frame.epoch
-                pace.restart()
-            pace.wait(frame.pts_ns, self._stop)
+            pace.wait(frame, self._stop)
             self.status = Status(frame.source, "ok")
             yield structs.replace(frame, captured_ns=time.monotonic_ns(), wall_ns=time.time_ns())
 

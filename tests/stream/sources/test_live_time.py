@@ -8,6 +8,7 @@ from fractions import Fraction
 import pytest
 
 from configs.schema import LiveSettings
+from stream.messages import Frame
 from stream.sources.livetime import LiveClock, Pace
 from stream.sources.retry import Retry
 
@@ -48,21 +49,32 @@ def test_a_source_without_a_clock_has_the_times_of_arrival() -> None:
     assert clocked((None, 5.0, SIZE), (None, 5.25, SIZE), (None, 6.0, SIZE)) == [(0, 0.0), (0, 0.25), (0, 1.0)]
 
 
+def shown_at(pts_ms: int, epoch: int = 0) -> Frame:
+    return Frame("a", epoch, 0, pts_ms * 10**6, 0, 0, 4, 4, None)
+
+
 def test_pace_waits_until_a_frame_is_due_and_never_makes_up_for_lateness() -> None:
     pace, began_s = Pace(), time.monotonic()
     for pts_ms in (5000, 5050, 5100):
-        pace.wait(pts_ms * 10**6, lambda: False)
+        pace.wait(shown_at(pts_ms), lambda: False)
     assert 0.1 <= time.monotonic() - began_s < 1.0
-    pace.wait(0, lambda: False)  # five seconds late
+    pace.wait(shown_at(0), lambda: False)  # five seconds late
     began_s = time.monotonic()
-    pace.wait(100 * 10**6, lambda: False)
+    pace.wait(shown_at(100), lambda: False)
     assert time.monotonic() - began_s >= 0.09
+
+
+def test_pace_does_not_wait_for_the_clock_of_another_epoch() -> None:
+    pace, began_s = Pace(), time.monotonic()
+    pace.wait(shown_at(0), lambda: False)
+    pace.wait(shown_at(60_000, epoch=1), lambda: False)
+    assert time.monotonic() - began_s < 1
 
 
 def test_pace_gives_way_to_a_stop() -> None:
     pace, began_s = Pace(), time.monotonic()
-    pace.wait(0, lambda: False)
-    pace.wait(60 * SECOND, lambda: True)
+    pace.wait(shown_at(0), lambda: False)
+    pace.wait(shown_at(60_000), lambda: True)
     assert time.monotonic() - began_s < 1
 
 
