@@ -54,19 +54,22 @@ def _train(given: argparse.Namespace) -> int:
     settings = _settings(given)
     device = _device(given.device)
     with joined(device.type == "cuda") as processes:
-        if device.type == "cuda" and processes.count > 1:
-            device = torch.device("cuda", torch.cuda.current_device())
-        if processes.first:
-            _claim(given, settings)
-        session = Session(settings, given.out, device, _say(given.quiet, processes), processes)
-        if given.resume:
-            session.resume()
-        with interrupts() as asked:
-            ended = session.run(given.quiet, lambda: bool(asked), given.resume)
-    if not ended:
+        ended = _run(given, settings, device, processes)
+    if not ended and processes.first:
         print(f"\nstopped; go on by:  python -m engines.train --resume --out {given.out}", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    return 0
+    return 0 if ended else EXIT_INTERRUPTED
+
+
+def _run(given: argparse.Namespace, settings: TrainSettings, device: torch.device, processes: Processes) -> bool:
+    if device.type == "cuda" and processes.count > 1:
+        device = torch.device("cuda", torch.cuda.current_device())
+    if processes.first:
+        _claim(given, settings)
+    session = Session(settings, given.out, device, _say(given.quiet, processes), processes)
+    if given.resume:
+        session.resume()
+    with interrupts() as asked:
+        return session.run(given.quiet, lambda: bool(asked), given.resume)
 
 
 def _settings(given: argparse.Namespace) -> TrainSettings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -74,6 +75,7 @@ def joined(gpus: bool) -> Iterator[Processes]:
     try:
         yield Processes(int(os.environ["RANK"]), count)
     finally:
+        gc.collect()  # DistributedDataParallel is in a cycle; one that outlives its group aborts the process at its end
         distributed.destroy_process_group()
 
 

@@ -46,6 +46,7 @@ class Session:
         """
         self._settings, self._folder, self._processes = settings, folder, processes
         self._skeleton = Skeleton(settings.skeleton)
+        how = recipe(settings, device)
         torch.manual_seed(settings.run.seed)
         self._material: Material = material(settings, say)
         network, note = initial.start(settings.init, self._skeleton.size)
@@ -53,12 +54,10 @@ class Session:
         self._network = TrainedKeypointRCNN(network, _losses(settings), settings.run.seed).to(device)
         size, rest = divmod(settings.run.batch, processes.count)
         if rest:
-            raise ConfigError(
-                f"run.batch is {settings.run.batch}; it must be divisible by {processes.count} processes"
-            )
+            raise ConfigError(f"run.batch is {settings.run.batch}; it must be divisible by {processes.count} processes")
         batches = numbered(self._material.draw, size, settings.run.seed, processes.rank * size)
         self._ahead = Ahead(batches)
-        self.trainer = Trainer(self._network, recipe(settings, device), self._ahead, processes)
+        self.trainer = Trainer(self._network, how, self._ahead, processes)
 
     @property
     def checkpoint(self) -> Path:
