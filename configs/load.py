@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -17,6 +17,10 @@ from configs.errors import ConfigError
 from configs.schema import Settings
 
 PRESETS = Path(__file__).parent
+_OF_TRAININGS = "train-"
+"""Begins the names of presets for a training; the others are for a pipeline."""
+
+Form = TypeVar("Form", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -35,9 +39,21 @@ def load(
     changes: Mapping[str, Any] | None = None,
     typed: Mapping[str, str] | None = None,
 ) -> Settings:
-    """The settings: defaults, changed by a file, then by `key=value`s, then by options.
+    """The settings of a pipeline: see `load_as`."""
+    return load_as(Settings, file, assignments, changes, typed)
+
+
+def load_as(
+    form: type[Form],
+    file: str | None,
+    assignments: Sequence[str] = (),
+    changes: Mapping[str, Any] | None = None,
+    typed: Mapping[str, str] | None = None,
+) -> Form:
+    """Settings: defaults, changed by a file, then by `key=value`s, then by options.
 
     Args:
+        form: what is set.
         file: a YAML file's path, or the name of a preset beside this file; None: no file.
         assignments: "section.key=value" each, the value in YAML.
         changes: "section.key" -> value; None changes nothing.
@@ -50,7 +66,7 @@ def load(
     origins: dict[str, _Origin] = {}
     if file is not None:
         path = _find(file)
-        for key, value in _flat(_read(path)).items():
+        for key, value in _flat(_read(path, form)).items():
             values[key], origins[key] = value, _Origin(str(path))
     for assignment in assignments:
         key, value = _assignment(assignment)
@@ -59,11 +75,11 @@ def load(
         if value is not None:
             values[key], origins[key] = value, _Origin((typed or {}).get(key, key), typed=True)
     try:
-        return Settings.model_validate(_nested(values))
+        return form.model_validate(_nested(values))
     except ValidationError as error:
         # what follows from another setting's mistake is none of its own
         mistakes = [dict(each) for each in error.errors() if each["type"] != "default_factory_not_called"]
-        raise ConfigError("\n".join(_line(mistake, origins) for mistake in mistakes)) from None
+        raise ConfigError("\n".join(_line(form, mistake, origins) for mistake in mistakes)) from None
 
 
 def resolve(settings: Settings) -> Settings:
@@ -75,9 +91,10 @@ def resolve(settings: Settings) -> Settings:
     return settings.model_copy(update={"engine": settings.engine.model_copy(update={"score_min": score_min})})
 
 
-def presets() -> list[str]:
+def presets(form: type[BaseModel] = Settings) -> list[str]:
     """Names of the presets that come with the project."""
-    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
+    names = (path.stem for path in PRESETS.glob("*.yaml"))
+    return sorted(name for name in names if name.startswith(_OF_TRAININGS) != (form is Settings))
 
 
 def _find(file: str) -> Path:
@@ -86,11 +103,11 @@ def _find(file: str) -> Path:
     return preset if not os.path.exists(file) and os.path.exists(preset) else Path(file)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, form: type[BaseModel]) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file; give a YAML file or a preset: {', '.join(presets())}") from None
+        raise ConfigError(f"{path}: no such file; give a YAML file or a preset: {', '.join(presets(form))}") from None
     except (OSError, ValueError) as error:  # ValueError: no UTF-8, or a date that is none
         raise ConfigError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
     except yaml.YAMLError as error:
@@ -135,13 +152,13 @@ def _assignment(text: str) -> tuple[str, Any]:
         raise ConfigError(f"--set {text}: {value!r} is not a YAML value") from None
 
 
-def _line(mistake: dict[str, Any], origins: Mapping[str, _Origin]) -> str:
+def _line(form: type[BaseModel], mistake: dict[str, Any], origins: Mapping[str, _Origin]) -> str:
     loc = [str(at) for at in mistake["loc"]]
     key = ".".join(loc[:2])
     origin = origins.get(key) or _Origin(_section_origins(key, origins))
     called = origin.name if origin.typed or not key else f"{origin.name}: {key}"
     if mistake["type"] == "extra_forbidden":
-        return f"{called} is unknown{_nearest(loc)}"
+        return f"{called} is unknown{_nearest(form, loc)}"
     if mistake["type"] == "value_error":
         return f"{called}: {mistake['ctx']['error']}"
     if mistake["type"] == "model_type":
@@ -156,12 +173,13 @@ def _section_origins(section: str, origins: Mapping[str, _Origin]) -> str:
     return ", ".join(dict.fromkeys(names)) or "settings"
 
 
-def _nearest(loc: Sequence[str]) -> str:
-    known: Mapping[str, Any] = Settings.model_fields
+def _nearest(form: type[BaseModel], loc: Sequence[str]) -> str:
     if len(loc) > 1:
-        section = Settings.model_fields[loc[0]].annotation
+        sections = {field.alias or name: field.annotation for name, field in form.model_fields.items()}
+        section = sections[loc[0]]
         assert isinstance(section, type)
         assert issubclass(section, BaseModel)
-        known = section.model_fields
+        form = section
+    known = [field.alias or name for name, field in form.model_fields.items()]
     close = difflib.get_close_matches(loc[-1], known, n=1, cutoff=0.5)
     return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(known)}"

@@ -1,10 +1,10 @@
 """Score a network on labelled pictures.
 
-    pip install 'posestream[train]'
     python -m engines.evaluate --data person_keypoints_val2017.json --images val2017 --model r50
 
     python -m engines.evaluate --drawn 200                    # on drawn people, without any data
     python -m engines.evaluate --data … --rotate 15 45 90     # and how much turning a picture changes
+    python -m engines.evaluate --data … --skeleton hand.yaml  # of other keypoints: a file with a part `skeleton:`
 
 Prints one table, and writes report.json and report.png where asked to. COCO's own program comes to the same AP.
 """
@@ -21,21 +21,25 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel
 
 from configs.errors import EXIT_INTERRUPTED, OutputError, PosestreamError, SourceError
-from configs.schema import BackendName, ModelName
+from configs.load import load_as
+from configs.schema import BackendName, EngineSettings, ModelName
+from configs.skeleton import SkeletonSettings
+from configs.train import DataSettings
 from engines.evaluation import plots
 from engines.evaluation.report import Report, as_json, evaluate, lines
 from engines.evaluation.uncertainty import rotation_errors
 from engines.ops.people import People
-from engines.ops.skeleton import COCO
-from engines.pose_engine import PoseEngine, load
+from engines.ops.skeleton import COCO, Skeleton
+from engines.pose_engine import PoseEngine
 from engines.train import pictures
-from engines.train.coco import read_coco
 from engines.train.dataset import Dataset, split
+from engines.train.material import dataset as read
 from engines.train.synthetic import Still, picture
 from engines.train.target import Sample, Target
-from engines.train.yolo import read_yolo
 
 _SCORE_MIN = 0.05
 """torchvision keeps nobody of a lower score; to AP they add next to nothing."""
@@ -49,7 +53,7 @@ def main(arguments: list[str]) -> int:
     try:
         engine = _engine(given)
         found, errors = _found(engine, given)
-        report = _report(found, given)
+        report = _report(found, given, _skeleton(given))
         print("\n".join(lines(report) + _rotation_lines(errors)))
         if given.out:
             _write({**as_json(report), "rotation": errors}, report, given.out)
@@ -78,12 +82,8 @@ def _labelled(given: argparse.Namespace) -> Iterator[Sample]:
 
 
 def _dataset(given: argparse.Namespace) -> Dataset:
-    if given.data.is_dir():
-        dataset = read_yolo(given.data / "images", given.data / "labels", COCO.names)
-    else:
-        dataset = read_coco(given.data, given.images or given.data.parent / "images", truth_only=True)
-    if dataset.keypoint_names != COCO.names:
-        raise SourceError(f"{given.data} labels {', '.join(dataset.keypoint_names)}; expected {', '.join(COCO.names)}")
+    where = DataSettings(labels=str(given.data), images=given.images and str(given.images))
+    dataset = read(where, _skeleton(given), truth_only=True)
     if given.held_back:
         dataset = split(dataset)[1]
     chosen = sorted(dataset.pictures, key=lambda picture: picture.id)[: given.limit]
@@ -92,9 +92,19 @@ def _dataset(given: argparse.Namespace) -> Dataset:
     return dataset.only(chosen)
 
 
+def _skeleton(given: argparse.Namespace) -> Skeleton:
+    return COCO if given.skeleton is None else Skeleton(load_as(_SkeletonFile, given.skeleton).skeleton)
+
+
+class _SkeletonFile(BaseModel):
+    """Of a settings file the one part that is needed here; whatever else is in it may stay."""
+
+    skeleton: SkeletonSettings = SkeletonSettings()
+
+
 def _engine(given: argparse.Namespace) -> PoseEngine:
-    engine = load(
-        given.model,
+    settings = EngineSettings(
+        model=given.model,
         weights=given.weights,
         device=given.device,
         backend=given.backend,
@@ -102,6 +112,7 @@ def _engine(given: argparse.Namespace) -> PoseEngine:
         imgsz=given.imgsz,
         score_min=given.score_min,
     )
+    engine = PoseEngine(settings, _skeleton(given))
     for note in engine.notes:
         print(note, file=sys.stderr)
     return engine
@@ -114,12 +125,16 @@ def _found(
     found: list[tuple[People, Target]] = []
     errors: list[list[float]] = []
     spent_s = 0.0
+
+    def find(pixels: NDArray[np.uint8]) -> People:
+        return engine([pixels])[0]
+
     for sample in _labelled(given):
         started = time.perf_counter()
-        found.append((engine([sample.pixels])[0], sample.target))
+        found.append((find(sample.pixels), sample.target))
         spent_s += time.perf_counter() - started
         if given.rotate:
-            errors.append(rotation_errors(lambda pixels: engine([pixels])[0], sample.pixels, COCO.sigmas, given.rotate))
+            errors.append(rotation_errors(find, sample.pixels, _skeleton(given).sigmas, given.rotate))
     if not found:
         raise SourceError(f"{given.data}: none of its pictures can be read")
     print(f"{1e3 * spent_s / len(found):.0f} ms a picture", file=sys.stderr)
@@ -140,9 +155,9 @@ def _rotation_lines(errors: dict[str, float | None]) -> list[str]:
     return ["", "keypoints move when the picture is turned, as a share of sqrt(area of the box):", *rows]
 
 
-def _report(found: Sequence[tuple[People, Target]], given: argparse.Namespace) -> Report:
+def _report(found: Sequence[tuple[People, Target]], given: argparse.Namespace, skeleton: Skeleton) -> Report:
     try:
-        return evaluate(found, COCO.names, COCO.sigmas)
+        return evaluate(found, skeleton.names, skeleton.sigmas)
     except ValueError as error:
         raise SourceError(f"{given.data or 'drawn people'}: {error}") from error
 
@@ -166,6 +181,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     )
     labels.add_argument("--drawn", type=_whole(1, 10**6), metavar="N", help="so many pictures of drawn people instead")
     parser.add_argument("--images", type=Path, help="the folder of a COCO file's pictures (default: images/ beside it)")
+    parser.add_argument("--skeleton", metavar="FILE", help="a settings file with a part `skeleton:` (default: COCO)")
     parser.add_argument("--model", default="auto", choices=get_args(ModelName), help="architecture (default: auto)")
     parser.add_argument("--weights", default="auto", help="a file; auto: what belongs to the model (default)")
     parser.add_argument("--mode", default="exact", choices=("exact", "fast"), help="how to compute (default: exact)")

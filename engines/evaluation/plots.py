@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,30 @@ def write(report: Report, path: Path) -> None:
     _by_keypoint(axes[0, 1], report)
     _by_size(axes[1, 0], report)
     _reliability(axes[1, 1], report)
+    figure.savefig(path, dpi=100)
+
+
+def write_training(entries: Sequence[Mapping[str, float]], path: Path) -> None:
+    """Write the curves of a training, losses and scores over the pictures seen, into one PNG.
+
+    Args:
+        entries: of its log, with `samples`, and `loss/…` or `score/…`.
+        path: of the picture.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 5), layout="constrained")
+    for axes, kind, title in zip(figure.subplots(1, 2), ("loss/", "score/"), ("losses", "scores"), strict=True):
+        for name in dict.fromkeys(key for entry in entries for key in entry if key.startswith(kind)):
+            points = [(entry["samples"], entry[name]) for entry in entries if name in entry]
+            axes.plot(*zip(*points, strict=True), marker="." if len(points) < 40 else "", label=name.removeprefix(kind))
+        axes.set(xlabel="pictures seen", title=title)
+        axes.grid(alpha=0.3)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend()
     figure.savefig(path, dpi=100)
 
 

@@ -2,38 +2,37 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from engines.model import targets
-from engines.model.matching import People
+from engines.train import augment
 from engines.train.augment import Augmentation, augmented
-from engines.train.cache import Cache
 from engines.train.canvas import Packing, packed
 from engines.train.loop import Batch
 from engines.train.synthetic import Still, picture
-from engines.train.target import Sample, Target
+from engines.train.target import Sample
 
 Draw = Callable[[np.random.Generator], Sample]
 """Gives a picture by chance."""
 
 
-def numbered(draw: Draw, size: int, seed: int) -> Callable[[int], Batch]:
+def numbered(draw: Draw, size: int, seed: int, first: int = 0) -> Callable[[int], Batch]:
     """Batches of so many pictures of one size; the same seed and number give the same batch, in any order.
 
     Args:
         draw: gives the pictures.
         size: how many a batch.
         seed: all chance.
+        first: of the pictures of a larger batch, whose others are made elsewhere, the number of the first one here.
     """
 
     def batch(number: int) -> Batch:
-        return collated([draw(np.random.default_rng((seed, number, at))) for at in range(size)])
+        return collated([draw(np.random.default_rng((seed, number, at))) for at in range(first, first + size)])
 
     return batch
 
@@ -43,13 +42,53 @@ def drawn(how: Still, augmentation: Augmentation, mirror: Sequence[int]) -> Draw
     return lambda rng: augmented(picture(how, rng), augmentation, mirror, rng)
 
 
-def canvases(cache: Cache, how: Packing, augmentation: Augmentation, mirror: Sequence[int]) -> Draw:
-    """Canvases packed with people of the data set."""
+def canvases(any_one: Draw, how: Packing, augmentation: Augmentation, mirror: Sequence[int]) -> Draw:
+    """Canvases packed with crops of pictures."""
     keypoints = len(mirror)
 
     def draw(rng: np.random.Generator) -> Sample:
-        canvas = packed(lambda: cache.sample(int(rng.integers(len(cache)))), how, rng, mirror, keypoints)
+        canvas = packed(lambda: any_one(rng), how, rng, mirror, keypoints)
         return augmented(canvas, augmentation, mirror, rng)
+
+    return draw
+
+
+def turned(any_one: Draw, share: float, degrees: float, side_max_px: int = 360) -> Draw:
+    """Pictures some of which, reduced to a side at most, are turned about their middle by up to so many degrees."""
+
+    def draw(rng: np.random.Generator) -> Sample:
+        sample = any_one(rng)
+        if rng.random() >= share:
+            return sample
+        sample = augment.resized(sample, _scaled(sample, min(1.0, side_max_px / max(sample.target.size_hw))))
+        size_hw = sample.target.size_hw
+        return augment.transformed(
+            sample, augment.turning(rng.uniform(-degrees, degrees), 1.0, (0.0, 0.0), size_hw), size_hw
+        )
+
+    return draw
+
+
+def plain(
+    any_one: Draw,
+    size_hw: tuple[int, int],
+    scale: tuple[float, float],
+    augmentation: Augmentation,
+    mirror: Sequence[int],
+) -> Draw:
+    """Whole pictures, or parts of them, half of them mirrored; at scale 1 a picture just fits into size_hw."""
+
+    def draw(rng: np.random.Generator) -> Sample:
+        sample = any_one(rng)
+        fit = min(new / old for new, old in zip(size_hw, sample.target.size_hw, strict=True))
+        sample = augment.resized(sample, _scaled(sample, fit * math.exp(rng.uniform(*np.log(scale)))))
+        y, x = (
+            int(rng.integers(max(0, old - new) + 1)) for new, old in zip(size_hw, sample.target.size_hw, strict=True)
+        )
+        sample = augment.cropped(sample, x, y, size_hw)
+        if rng.random() < 0.5:
+            sample = augment.mirrored(sample, mirror)
+        return augmented(sample, augmentation, mirror, rng)
 
     return draw
 
@@ -72,29 +111,6 @@ def collated(samples: Sequence[Sample]) -> Batch:
         )
     pixels = torch.from_numpy(np.stack([sample.pixels for sample in samples]))
     return Batch(pixels.permute(0, 3, 1, 2).float() / 255, [sample.target for sample in samples])
-
-
-def people_of(target: Target, device: torch.device) -> People:
-    """The boxes of a picture's people, for the losses of proposals and boxes."""
-    return People(torch.from_numpy(target.boxes).to(device), torch.from_numpy(target.crowd).to(device))
-
-
-def keypoints_of(target: Target, boxes: Tensor, whom: Tensor, cells_hw: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """What the heat maps of boxes should show.
-
-    Args:
-        target: of the picture.
-        boxes: (N, 4) that the maps cover, pixels of the picture.
-        whom: (N,) which person each stands for.
-        cells_hw: size of the maps.
-
-    Returns:
-        (N, K, 2) keypoints in cells, and (N, K) their weights: 0 where not labelled or beyond the map.
-    """
-    xy = torch.from_numpy(target.keypoints).to(boxes.device)[whom]
-    xy_cells = targets.to_cells(xy, boxes, cells_hw)
-    _, inside = targets.one_hot(xy_cells, cells_hw)
-    return xy_cells, torch.from_numpy(target.weights).to(boxes.device)[whom] * inside
 
 
 class Ahead:
@@ -122,3 +138,8 @@ class Ahead:
             if at not in self._made:
                 self._made[at] = self._pool.submit(self._batches, at)
         return self._made.pop(number).result()
+
+
+def _scaled(sample: Sample, scale: float) -> tuple[int, int]:
+    height, width = sample.target.size_hw
+    return max(1, round(height * scale)), max(1, round(width * scale))

@@ -18,6 +18,7 @@ from engines.model import losses
 from engines.train import checkpoint
 from engines.train.budget import Budget
 from engines.train.optim import Average, Optim, optimizer, set_rate
+from engines.train.processes import ALONE, Processes
 from engines.train.schedule import Schedule
 from engines.train.target import Target
 
@@ -33,6 +34,9 @@ class Trainable(nn.Module, ABC):
             images: (B, 3, H, W) in 0..1.
             targets: B of them, in pixels of the images.
         """
+
+    def at_batch(self, number: int) -> None:
+        """Told before each batch its number, which is to decide all chance of the network's own generators."""
 
 
 class Batch(NamedTuple):
@@ -62,15 +66,6 @@ class Recipe:
     seed: int = 0
 
 
-KEYPOINT_RCNN = Recipe(
-    budget=Budget(steps=12 * 64_115 // 16),  # 12 epochs of COCO's pictures with people, 16 a step
-    optim=Optim(kind="sgd", rate=0.02, momentum=0.9, decay=1e-4),
-    schedule=Schedule(kind="step", warm_up=0.02, steps_at=(8 / 12, 11 / 12)),
-    clip_norm=None,
-)
-"""As published: https://arxiv.org/abs/1703.06870."""
-
-
 class Step(NamedTuple):
     """What one step did."""
 
@@ -91,15 +86,19 @@ class Step(NamedTuple):
 class Trainer:
     """A training under way; killed and resumed it goes the same way, if its end is a number of steps."""
 
-    def __init__(self, network: Trainable, recipe: Recipe, batches: Callable[[int], Batch]) -> None:
+    def __init__(
+        self, network: Trainable, recipe: Recipe, batches: Callable[[int], Batch], processes: Processes = ALONE
+    ) -> None:
         """Begin at step 0.
 
         Args:
             network: what is trained, where it is to be trained.
             recipe: how.
             batches: gives a batch by its number; the same number gives the same batch, so that a run can be resumed.
+            processes: which of those that train the same network this is; each has batches of its own.
         """
-        self.network, self.recipe, self._batches = network, recipe, batches
+        self.network, self.recipe, self._batches, self._processes = network, recipe, batches, processes
+        self._losses = processes.wrapped(network, network.losses)
         self.average = Average(network, recipe.average)
         self._optimizer = optimizer(network, recipe.optim)
         self._device = next(network.parameters()).device
@@ -118,30 +117,35 @@ class Trainer:
         keep: Path | None = None,
         keep_every_s: float = 120.0,
         clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        """Train to the end of the budget.
+        stop: Callable[[], bool] = lambda: False,
+    ) -> bool:
+        """Train to the end of the budget, or until asked to stop; whether it came to the end.
 
         Args:
             tell: told of each step.
             keep: where checkpoints go, at the end too; None: nowhere.
             keep_every_s: how often.
             clock: seconds.
+            stop: asked after each step; what is done until then is kept.
 
         Raises:
             EngineError: a loss is not finite.
             OutputError: a checkpoint cannot be written.
         """
         last = kept = clock()
-        while self.done < 1:
+        stopped = False
+        while self.done < 1 and not stopped:
             step = self._one()
             now = clock()
-            self.elapsed_s, last = self.elapsed_s + now - last, now
+            self.elapsed_s, stopped = self._processes.agreed(self.elapsed_s + now - last, stop())
+            last = now
             tell(step._replace(elapsed_s=self.elapsed_s, done=self.done))
             if keep and now - kept >= keep_every_s:
                 self.save(keep)
                 kept = now
         if keep:
             self.save(keep)
+        return self.done >= 1
 
     def save(self, path: Path) -> None:
         """Keep all that another process needs to go on.
@@ -193,10 +197,14 @@ class Trainer:
         self.network.train()
         sums: dict[str, float] = {}
         for part in range(recipe.accumulate):
-            batch = self._batches(self.step * recipe.accumulate + part)
-            for name, value in self._backward(batch).items():
+            number = self.step * recipe.accumulate + part
+            batch = self._batches(number)
+            self.network.at_batch(number * self._processes.count + self._processes.rank)
+            with self._processes.joining(self._losses, part == recipe.accumulate - 1):
+                values = self._backward(batch)
+            for name, value in values.items():
                 sums[name] = sums.get(name, 0.0) + value / recipe.accumulate
-            self.samples += len(batch.targets)
+            self.samples += len(batch.targets) * self._processes.count
         if recipe.clip_norm is not None:
             self._scaler.unscale_(self._optimizer)
             nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip_norm)
@@ -209,11 +217,11 @@ class Trainer:
 
     def _backward(self, batch: Batch) -> dict[str, float]:
         with self._precision():
-            found = self.network.losses(batch.images.to(self._device, non_blocking=True), batch.targets)
+            found = self._losses(batch.images.to(self._device, non_blocking=True), batch.targets)
         weights = self.recipe.task_weights
         total = losses.total(found, weights)
         self._scaler.scale(total / self.recipe.accumulate).backward()
-        values = {name: weights.get(name, 1.0) * loss.item() for name, loss in found.items()}
+        values = self._processes.means({name: weights.get(name, 1.0) * loss.item() for name, loss in found.items()})
         wrong = [name for name, value in values.items() if not abs(value) < float("inf")]
         if wrong:
             raise EngineError(f"step {self.step + 1}: loss {', '.join(wrong)} is not finite; try a lower rate")

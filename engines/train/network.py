@@ -8,8 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+from torch.func import functional_call
 
 from engines.model import detection_losses, losses
 from engines.model import targets as heat_maps
@@ -20,6 +23,7 @@ from engines.model.matching import People
 from engines.model.roi_align import Pyramid, roi_align
 from engines.model.rpn import anchors, propose
 from engines.train.loop import Trainable
+from engines.train.rounding import Rounding
 from engines.train.target import Target
 
 
@@ -49,22 +53,34 @@ class TrainedKeypointRCNN(Trainable):
         """Share the network's weights; `seed` decides which anchors and proposals are looked at."""
         super().__init__()
         self.network = network
-        parts = network.parts()
-        self._features, self._box_head, self._keypoint_head = (
-            parts[name].module for name in ("features", "box_head", "keypoint_head")
-        )
-        self._settings = settings
+        self._parts = {name: part.module for name, part in network.parts().items()}  # no children: named once
+        self._settings, self._seed = settings, seed
         self._generator = torch.Generator().manual_seed(seed)
+        self._rounding: Rounding | None = None
         architecture = network.architecture
         self.register_buffer("_mean", torch.tensor(architecture.mean).view(3, 1, 1), persistent=False)
         self.register_buffer("_std", torch.tensor(architecture.std).view(3, 1, 1), persistent=False)
 
+    def round_from_now(self, passes: float) -> None:
+        """Round weights, and in a share of the passes also what layers are given, while losses are computed."""
+        self._rounding = self._rounding or Rounding(self.network, passes)
+
+    def at_batch(self, number: int) -> None:
+        """All chance follows from the number of the batch; see `Trainable`."""
+        self._generator.manual_seed((self._seed << 32) + number)
+
     def losses(self, images: Tensor, targets: Sequence[Target]) -> dict[str, Tensor]:
         """Losses by task; see `Trainable`. Weights, losses and RoI features are fp32 whatever the parts compute in."""
-        images = ((images - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
+        if self._rounding is None:
+            return self(images, targets)  # type: ignore[no-any-return]
+        weights = {f"network.{name}": weight for name, weight in self._rounding.weights().items()}
+        with self._rounding.inputs(self._generator):
+            return functional_call(self, weights, (images, targets))  # type: ignore[no-any-return]
+
+    def forward(self, images: Tensor, targets: Sequence[Target]) -> dict[str, Tensor]:
+        """Losses by task, with the weights as they are."""
         network = self.network.architecture
-        seen = Features.of([part.float() for part in self._features(images)], len(network.anchor_px))
-        image_hw = (images.shape[2], images.shape[3])
+        seen, image_hw = self._seen(images), (images.shape[2], images.shape[3])
         people = [_people(target, images.device) for target in targets]
         pyramid = Pyramid.of(seen.levels, network.level_first - network.keypoint_levels)
         return {
@@ -72,6 +88,25 @@ class TrainedKeypointRCNN(Trainable):
             **self._box_losses(seen, image_hw, people, pyramid),
             "keypoints": self._keypoint_loss(targets, people, pyramid),
         }
+
+    @torch.no_grad()
+    def keypoints_at(self, images: Tensor, boxes: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        """(N, K, 2) keypoints, in pixels, that the keypoint head finds in boxes (N, 4) of each picture."""
+        network = self.network.architecture
+        pyramid = Pyramid.of(self._seen(images).levels, network.level_first - network.keypoint_levels)
+        counts, where = [len(each) for each in boxes], torch.from_numpy(np.concatenate(boxes)).to(images.device)
+        if not len(where):
+            return [np.zeros((0, network.keypoints, 2), np.float32) for _ in boxes]
+        maps = self._parts["keypoint_head"](self._roi_features(pyramid, where, counts, KEYPOINT_CELLS))[0].float()
+        shares = maps.flatten(2).softmax(2).view(maps.shape)
+        xy = heat_maps.from_cells(heat_maps.dark(shares, 1.0), where, (maps.shape[2], maps.shape[3]))
+        return [each.cpu().numpy() for each in xy.split(counts)]
+
+    def _seen(self, images: Tensor) -> Features:
+        """Features and what the proposal head says of pictures in 0..1."""
+        images = ((images - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
+        flat = self._parts["features"](images)
+        return Features.of([part.float() for part in flat], len(self.network.architecture.anchor_px))
 
     def _proposal_losses(
         self, seen: Features, image_hw: tuple[int, int], people: Sequence[People]
@@ -102,7 +137,7 @@ class TrainedKeypointRCNN(Trainable):
         ]
         counts, finest = [len(each.boxes) for each in sampled], self.network.architecture.keypoint_levels
         cells = self._roi_features(pyramid, torch.cat([each.boxes for each in sampled]), counts, BOX_CELLS, finest)
-        judged = [part.float().split(counts) for part in self._box_head(cells)]
+        judged = [part.float().split(counts) for part in self._parts["box_head"](cells)]
         found = [
             detection_losses.box_head(logits, deltas, chosen, theirs)
             for logits, deltas, chosen, theirs in zip(*judged, sampled, people, strict=True)
@@ -122,7 +157,7 @@ class TrainedKeypointRCNN(Trainable):
             for arrays in ([label.keypoints for label in labels], [label.weights for label in labels])
         )
         cells = self._roi_features(pyramid, boxes, [int(which.sum()) for which in chosen], KEYPOINT_CELLS)
-        (maps,) = self._keypoint_head(cells)
+        (maps,) = self._parts["keypoint_head"](cells)
         maps = maps.float()
         cells_hw = (maps.shape[2], maps.shape[3])
         at = heat_maps.to_cells(xy, boxes, cells_hw)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 from configs.errors import EngineError
+from engines.model.architecture import ARCHITECTURES
 from engines.model.keypoint_rcnn import KeypointRCNN
-from engines.weights import zoo
+from engines.weights import state_dict, zoo
 from engines.weights.load import load_model
 
 _BEST_FIRST: Final = {"cuda": ("r50", "lite"), "cpu": ("lite", "r50")}
@@ -30,6 +32,9 @@ def auto_model(weights: str, device_type: str) -> tuple[str, KeypointRCNN, list[
     entry = zoo.ENTRIES.get(weights)
     if entry:
         return entry.model, load_model(entry.model, weights), [f"model {entry.model}: weights {weights} are for it"]
+    made_for = state_dict.metadata(Path(weights)).get(state_dict.ARCHITECTURE_KEY)
+    if made_for is not None and made_for in ARCHITECTURES:
+        return made_for, load_model(made_for, weights), [f"model {made_for}: the weights say that they are for it"]
     try:
         return best, load_model(best, weights), [f"model {best}: {_WHY[best] if weights == 'auto' else 'it fits'}"]
     except EngineError as error:

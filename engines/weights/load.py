@@ -6,6 +6,7 @@ import difflib
 import fcntl
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +26,7 @@ _CONVERTED_ONLY: Final = {entry.model for entry in zoo.ENTRIES.values() if entry
 _CONVERSION: Final = 1
 """Raised when `convert` writes something else than before, so that nothing older is loaded."""
 
+_KEYPOINTS: Final = 17
 _EPS = 1e-5
 _EPS_OF_FILE: Final = {zoo.COCO_V1.digest: 0.0}
 """SHA-256 -> what batch norm adds to the variance. torchvision's COCO_V1 was trained without."""
@@ -50,7 +52,7 @@ def load_model(model: str, weights: str = "auto", on_progress: download.Progress
     given = state_dict.read(path)
     state = _folded(path, model, modern_names(given))
     with torch.device("meta"):
-        network = KeypointRCNN(ARCHITECTURES[model])
+        network = KeypointRCNN(replace(ARCHITECTURES[model], keypoints=_keypoints(state)))
     state_dict.check(path, model, wanted=network.state_dict(), got=state)
     state = {name: tensor.float() for name, tensor in state.items()}
     state_dict.check_finite(path, state, given)
@@ -126,6 +128,12 @@ def _folded(path: Path, model: str, state: dict[str, Tensor]) -> dict[str, Tenso
         return fold_batch_norm(state, _EPS_OF_FILE.get(_sha256(path), _EPS))
     except ValueError as error:
         raise EngineError(f"weights file {path} does not fit model {model}: {error}") from None
+
+
+def _keypoints(state: Mapping[str, Tensor]) -> int:
+    """How many heat maps weights are for: those of another skeleton than COCO's say so by their shape."""
+    bias = state.get("roi_heads.keypoint_predictor.kps_score_lowres.bias")
+    return len(bias) if bias is not None and bias.dim() == 1 and len(bias) else _KEYPOINTS
 
 
 def _sha256(path: Path) -> str:

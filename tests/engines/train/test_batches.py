@@ -8,14 +8,14 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
-from made_people import one_spot, people
+from made_people import centre_of_light, one_spot
 from torch import Tensor, nn
 
 from engines.model import losses, targets
 from engines.ops.skeleton import COCO
 from engines.train import batches
 from engines.train.augment import Augmentation
-from engines.train.batches import Ahead, collated, keypoints_of, numbered, people_of
+from engines.train.batches import Ahead, collated, numbered
 from engines.train.budget import Budget
 from engines.train.loop import Batch, Recipe, Step, Trainable, Trainer
 from engines.train.optim import Optim
@@ -89,17 +89,39 @@ def test_an_error_in_the_other_thread_is_raised_here() -> None:
         ahead(5)
 
 
-def test_the_heat_maps_of_a_box_show_its_person() -> None:
-    target = people(1, 3)
-    whom = torch.tensor([2, 0])
-    boxes = torch.from_numpy(target.boxes)[whom]
-    xy_cells, weights = keypoints_of(target, boxes, whom, (56, 56))
-    back = targets.from_cells(xy_cells, boxes, (56, 56))
-    np.testing.assert_allclose(back.numpy(), target.keypoints[[2, 0]], atol=1e-3)
-    np.testing.assert_allclose(weights.numpy(), target.weights[[2, 0]])
-    _, elsewhere = keypoints_of(target, boxes + 1000, whom, (56, 56))
-    assert elsewhere.sum() == 0
-    assert people_of(target, torch.device("cpu")).crowd.tolist() == target.crowd.tolist()
+def test_the_pictures_of_a_batch_can_be_made_in_two_places() -> None:
+    whole, halves = numbered(DRAWN, 4, seed=3)(7), [numbered(DRAWN, 2, 3, first)(7) for first in (0, 2)]
+    assert torch.equal(whole.images, torch.cat([half.images for half in halves]))
+
+
+def test_plain_pictures_are_as_large_as_said_and_their_labels_move_with_them() -> None:
+    sample = one_spot(60, 40, (80, 120))
+    light = Augmentation(mirror_share=0, brightness=0, contrast=0, saturation=0, hue=0)
+    draw = batches.plain(lambda rng: sample, (64, 96), (0.8, 1.6), light, COCO.mirror)
+    seen = 0
+    for seed in range(40):
+        pixels, target = draw(np.random.default_rng(seed))
+        assert pixels.shape == (64, 96, 3)
+        if target.labelled.any():
+            seen += 1
+            (at,) = target.keypoints[target.visibility > 0]
+            assert centre_of_light(pixels) == pytest.approx(at, abs=1.0)
+    assert seen > 20
+
+
+def test_so_many_pictures_as_said_are_turned() -> None:
+    sample = one_spot(60, 40, (80, 120))
+    draw = batches.turned(lambda rng: sample, 0.3, 30)
+    rng = np.random.default_rng(0)
+    moved = [draw(rng).target.keypoints[0, 0] != pytest.approx(sample.target.keypoints[0, 0]) for _ in range(300)]
+    assert 0.2 < np.mean(moved) < 0.4
+
+
+def whole_maps(labels: Sequence[Target]) -> tuple[Tensor, Tensor]:
+    """Cells of the keypoints of one person a picture on maps of 16 x 16 cells, and their weights."""
+    whole = torch.tensor([[0.0, 0, 64, 64]])
+    cells = [targets.to_cells(torch.from_numpy(label.keypoints[:1]), whole, (16, 16)) for label in labels]
+    return torch.cat(cells), torch.cat([torch.from_numpy(label.weights[:1]) for label in labels])
 
 
 class HeatMaps(Trainable):
@@ -114,9 +136,7 @@ class HeatMaps(Trainable):
 
     def losses(self, images: Tensor, targets: Sequence[Target]) -> dict[str, Tensor]:
         logits = self.body(images)
-        whole = torch.tensor([[0.0, 0, 64, 64]])
-        each = [keypoints_of(target, whole, torch.tensor([0]), (16, 16)) for target in targets]
-        xy_cells, weights = (torch.cat(parts) for parts in zip(*each, strict=True))
+        xy_cells, weights = whole_maps(targets)
         loss, inside = losses.one_hot(logits, xy_cells)
         return {"keypoints": losses.mean(loss, weights * inside)}
 
@@ -130,11 +150,9 @@ def test_drawn_people_are_learned_from() -> None:
         training.run(told.append)
     assert told[0].losses["keypoints"] == pytest.approx(np.log(256), rel=0.15)
     held_out = numbered(DRAWN, 32, seed=1)(0)
-    whole = torch.tensor([[0.0, 0, 64, 64]])
     with training.average.in_place(training.network), torch.inference_mode():
         maps = training.network.eval().body(held_out.images)  # type: ignore[union-attr, operator]
-    each = [keypoints_of(target, whole, torch.tensor([0]), (16, 16)) for target in held_out.targets]
-    truth, weights = (torch.cat(parts) for parts in zip(*each, strict=True))
+    truth, weights = whole_maps(held_out.targets)
     off = (targets.soft_argmax(maps, 1.0) - truth).norm(dim=2)[weights > 0]
     middle = (truth - torch.tensor([7.5, 7.5])).norm(dim=2)[weights > 0]
     assert off.mean() < 0.6 * middle.mean()

@@ -15,7 +15,7 @@ from tiny_training import Tiny, batch, trainer
 from configs.errors import EngineError, OutputError
 from engines.train import checkpoint
 from engines.train.budget import Budget
-from engines.train.loop import KEYPOINT_RCNN, Batch, Recipe, Step, Trainer
+from engines.train.loop import Batch, Recipe, Step, Trainer
 from engines.train.optim import Optim
 
 PROGRAM = Path(__file__).with_name("tiny_training.py")
@@ -127,6 +127,15 @@ def test_a_duration_ends_a_run_too() -> None:
     assert [step.done for step in told] == pytest.approx([number / 10 for number in range(1, 11)])
 
 
+def test_asked_to_stop_it_ends_after_a_step_and_keeps_that(tmp_path: Path) -> None:
+    training = trainer(10)
+    told: list[Step] = []
+    assert not training.run(told.append, tmp_path / "kept.pt", stop=lambda: len(told) == 3)
+    assert [step.number for step in told] == [1, 2, 3, 4]
+    assert checkpoint.load(tmp_path / "kept.pt")["step"] == 4
+    assert training.run()
+
+
 def test_checkpoints_are_kept_every_so_often_and_at_the_end(tmp_path: Path) -> None:
     training = trainer(10)
     ticks, kept = iter(range(0, 1000, 10)), list[int]()
@@ -186,10 +195,3 @@ def test_weights_in_fp16_take_half_the_room_and_counters_stay() -> None:
     assert half["head.weight"].dtype == torch.float16
     assert half["body.1.num_batches_tracked"].dtype == torch.int64
     torch.testing.assert_close(half["head.weight"].float(), weights["head.weight"], rtol=1e-3, atol=1e-4)
-
-
-def test_the_published_recipe_is_twelve_epochs() -> None:
-    assert KEYPOINT_RCNN.budget.steps == 48086
-    assert [KEYPOINT_RCNN.schedule.factor(epoch / 12) for epoch in (1, 7.9, 8.1, 11.1)] == pytest.approx(
-        [1, 1, 0.1, 0.01]
-    )
