@@ -15,11 +15,12 @@ import msgspec
 import zmq
 
 from configs.errors import PosestreamError
-from stream.messages import Frame, Message, Pixels, Wire, frame_of
+from stream.messages import Frame, Message, Pixels, frame_of
 from stream.runtime import reports
 from stream.runtime.frame_store import FrameStore
 from stream.runtime.reports import Abandon, Command, Go, Hold, Report, Stop
 from stream.runtime.topology import GroupSpec
+from stream.wire import Wire
 
 _NO_MORE = b""  # a sender's last word
 _MESSAGE_BYTES_MAX = 1 << 24

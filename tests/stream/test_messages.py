@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from engines.ops.people import People, nobody
-from stream.messages import Begin, End, Frame, Message, Pixels, Poses, Slot, SourceSpec, Tracks, Wire, WireError
+from stream.messages import Begin, End, Frame, Message, Pixels, Poses, Slot, SourceSpec, Tracks, WireError
+from stream.wire import Wire
 
 PICTURE = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
 FRAME = Frame("cam", 1, 42, 1_400_000_000, 5, 6, 6, 4, Pixels(PICTURE, Slot(0, 3, 9)), ("damaged",), 2, {"decode": 7})
@@ -64,7 +65,7 @@ def test_a_picture_outside_the_frame_store_cannot_travel() -> None:
 def test_another_version_is_refused() -> None:
     data = bytearray(wire().to_bytes(End("a", 1)))
     data[2] += 1
-    with pytest.raises(WireError, match=r"message starts with b'ps\\x03'; expected b'ps\\x02'"):
+    with pytest.raises(WireError, match=r"message starts with b'ps\\x04'; expected b'ps\\x03'"):
         wire().from_bytes(bytes(data))
 
 
