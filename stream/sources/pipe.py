@@ -51,6 +51,18 @@ class _Pipe:
 
     def read(self, size: int) -> bytes:
         """The next bytes, as many as there are; empty: its writers have closed it, or it was given up."""
+        data = self._next(size) if self._fd >= 0 else b""
+        if not data:
+            self.close()  # PyAV does so late, and a pipe that is open here lets its next writer write to nobody
+        return data
+
+    def close(self) -> None:
+        """Close the descriptor; PyAV does so in the end."""
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd = -1
+
+    def _next(self, size: int) -> bytes:
         poll = select.poll()
         poll.register(self._fd, select.POLLIN)
         while not self._given_up():
@@ -60,9 +72,3 @@ class _Pipe:
                 except BlockingIOError:
                     continue
         return b""
-
-    def close(self) -> None:
-        """Close the descriptor; PyAV does so with the container."""
-        if self._fd >= 0:
-            os.close(self._fd)
-        self._fd = -1
