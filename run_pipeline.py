@@ -114,6 +114,8 @@ def _run(given: dict[str, Any]) -> int:
         _tell(summary, settings.runtime.quiet, given["json"])
         if not settings.source.uris and summary.frames and settings.video.save:
             _save_frame(specs[0].folder, summary.frames // 2, settings.runtime.quiet or given["json"])
+        if not settings.source.uris and summary.frames and not (settings.runtime.quiet or given["json"]):
+            _compare(Path(specs[0].folder))
     if failure:
         raise failure
     return interrupts.exit_code() or _worst(summary)
@@ -154,6 +156,15 @@ def _save_frame(folder: str, number: int, quiet: bool) -> None:
     path = save_picture(Path(folder) / "overlay.mp4", number)
     if not quiet:
         print(f"one of its frames as a picture: {path}")
+
+
+def _compare(folder: Path) -> None:
+    """Say how near the demo's records come to the truth of its clip."""
+    from stream.demo_truth import TRUTH, told
+
+    records = folder / "keypoints.jsonl"
+    if records.exists():
+        print(told(folder / TRUTH, records))
 
 
 def _worst(summary: Summary) -> int:

@@ -1,11 +1,13 @@
-"""A short clip made at run time, for those who have no video at hand: copies of one portrait that pass each other.
+"""Short clips made at run time: the demo's drawn people, who cross, leave and come back, and portraits at a counter.
 
-The portrait is matplotlib's sample picture of Grace Hopper, a photograph of the US Navy in the public domain.
+The portrait, of whom copies pass each other, is matplotlib's sample picture of Grace Hopper, a photograph of the US
+Navy in the public domain.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -17,6 +19,9 @@ from matplotlib.path import Path as Outline
 from msgspec import structs
 from numpy.typing import NDArray
 
+from engines.train.synthetic import Scene
+from engines.train.target import Target
+from stream.demo_truth import TRUTH, write_truth
 from stream.messages import SourceSpec
 
 FPS = 30
@@ -62,9 +67,9 @@ class _Actor:
 
 
 def with_scene(spec: SourceSpec) -> SourceSpec:
-    """The demo's source, its clip made in its folder as scene.mp4."""
+    """The demo's source, its clip made in its folder as scene.mp4, and what is true in it as scene.json."""
     clip = Path(spec.folder) / "scene.mp4"
-    make_scene(clip)
+    write_truth(clip.with_name(TRUTH), make_walkers(clip))
     return structs.replace(spec, uri=str(clip))
 
 
@@ -85,17 +90,51 @@ def make_scene(path: Path, people: int = 3, seconds: float = 5.0) -> None:
         people: 1 to 6, all in sight all the time, though a shoulder may hide behind another.
         seconds: its length, to the nearest frame.
     """
+    _write(path, _counter_scene(people, round(seconds * FPS)))
+
+
+def make_walkers(path: Path, people: int = 4, seconds: float = 5.0, seed: int = 5) -> list[Target]:
+    """Write such a clip of drawn people who walk past each other, leave the picture and come back.
+
+    Args:
+        path: ends in .mp4; what is there is overwritten.
+        people: how many; one in three comes back.
+        seconds: its length, to the nearest frame.
+        seed: who they are and where they go.
+
+    Returns:
+        Of each frame who is where; `ids` say who is who.
+    """
+    scene = Scene(seed, (HEIGHT, WIDTH), people, seconds)
+    targets: list[Target] = []
+
+    def frames() -> Iterator[NDArray[np.uint8]]:
+        for number in range(round(seconds * FPS)):
+            pixels, target = scene.frame(number / FPS)
+            targets.append(target)
+            yield pixels
+
+    _write(path, frames())
+    return targets
+
+
+def _counter_scene(people: int, frames: int) -> Iterator[NDArray[np.uint8]]:
     wall, counter, actors = _wall(), _counter(), _actors(people)
+    for number in range(frames):
+        scene = wall.copy()
+        for actor in actors:
+            actor.paint(scene, number / FPS)
+        scene[_COUNTER_TOP:] = counter
+        yield scene.astype(np.uint8)
+
+
+def _write(path: Path, frames: Iterable[NDArray[np.uint8]]) -> None:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=FPS)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         stream.options = {"preset": "veryfast", "crf": "20", "threads": "1"}  # one thread: the same bytes everywhere
-        for number in range(round(seconds * FPS)):
-            scene = wall.copy()
-            for actor in actors:
-                actor.paint(scene, number / FPS)
-            scene[_COUNTER_TOP:] = counter
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(scene.astype(np.uint8), "rgb24")))
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, "rgb24")))
         container.mux(stream.encode(None))
 
 
