@@ -3,49 +3,21 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, field_validator, model_validator
+from pydantic import BeforeValidator, Field, InstanceOf, field_validator, model_validator
 
+from configs.fields import Seconds, Section, Share, Time, one_or_more
 from configs.skeleton import SkeletonSettings
 
 SCORE_LOW = 0.3
-
-
-def _seconds_of(value: Any) -> Any:
-    """Seconds of 90, "1:30" or "0:01:30.5"; what is no text is left to the field."""
-    if not isinstance(value, str):
-        return value
-    try:
-        parts = [float(part) for part in value.split(":")]
-    except ValueError:
-        parts = []
-    if not 1 <= len(parts) <= 3 or min(parts) < 0:
-        raise ValueError(f"{value!r} is no time; it should be seconds or hh:mm:ss, as 90 or 0:01:30")
-    return float(sum(part * 60**at for at, part in enumerate(reversed(parts))))
-
-
-def _one_or_more(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
-
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
-Time = Annotated[Seconds, BeforeValidator(_seconds_of)]
-"""A time in a source: seconds, or text as 1:30."""
-
-
-class Section(BaseModel):
-    """A part of the settings: unknown keys are refused, nothing changes after it was read."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
 class SourceSettings(Section):
     """What is read."""
 
     # InstanceOf: a path need not be valid Unicode. exclude: an address may hold a password, and no stage needs it.
-    uris: Annotated[tuple[InstanceOf[str], ...], BeforeValidator(_one_or_more)] = Field(
+    uris: Annotated[tuple[InstanceOf[str], ...], BeforeValidator(one_or_more)] = Field(
         (),
         exclude=True,
         description="Files, folders, globs, cameras, network addresses or lists of them; none: a demo that needs no "
@@ -243,7 +215,20 @@ class RecordsSettings(Section):
     save: bool = Field(True, description="Write keypoints.jsonl.")
 
 
-StageName = Literal["decode", "infer", "nms", "track", "records", "render", "video"]
+class PublishSettings(Section):
+    """Where other programs get the keypoints as they come."""
+
+    addresses: Annotated[tuple[str, ...], BeforeValidator(one_or_more)] = Field(
+        (), description="tcp://HOST:PORT or ipc://PATH, either with ?format=json; none: nothing is published."
+    )
+    keys: str | None = Field(
+        None,
+        description="Folder of the keys of readers on other machines, as `python -m stream.keys` makes it; null: "
+        "~/.config/posestream/keys.",
+    )
+
+
+StageName = Literal["decode", "infer", "nms", "track", "records", "publish", "render", "video"]
 
 
 _STAGES = ["decode", "infer", "nms", "track", "records", "render", "video"]
@@ -257,7 +242,7 @@ class RuntimeSettings(Section):
         "ipc", description="ipc: each group is a process; inproc: all groups are threads of one process."
     )
     groups: tuple[tuple[StageName, ...], ...] = Field(
-        (("decode",), ("infer",), ("nms", "track", "records"), ("render", "video")),
+        (("decode",), ("infer",), ("nms", "track", "records", "publish"), ("render", "video")),
         description="Which stages share a process or thread, in order.",
     )
     decoders: Annotated[int, Field(ge=1, le=64)] = Field(1, description="Files decoded side by side.")
@@ -276,10 +261,12 @@ class RuntimeSettings(Section):
     @model_validator(mode="after")
     def _groups_are_the_pipeline(self) -> RuntimeSettings:
         flat = [stage for group in self.groups for stage in group]
+        if flat.count("publish") == 1 and "track" in flat[: flat.index("publish")]:
+            flat.remove("publish")  # only where something is published it is needed
         if sorted(flat) != sorted(_STAGES) or flat[:4] != _STAGES[:4] or flat.index("render") > flat.index("video"):
             raise ValueError(
                 f"groups list the stages {flat}; they must be decode, infer, nms, track, in this order, then records, "
-                "render, video, each once, render before video"
+                "render, video and, to publish, publish, each once, render before video"
             )
         if not any("render" in group and "video" in group for group in self.groups):
             raise ValueError("groups part render from video; they must share a group, for they share drawn pixels")
@@ -302,6 +289,7 @@ class Settings(Section):
     render: RenderSettings = RenderSettings()
     video: VideoSettings = VideoSettings()
     records: RecordsSettings = RecordsSettings()
+    publish: PublishSettings = PublishSettings()
     runtime: RuntimeSettings = RuntimeSettings()
 
     @model_validator(mode="after")
@@ -310,11 +298,18 @@ class Settings(Section):
             raise ValueError(f"several devices ({self.engine.device}) need decode and infer in groups of their own")
         return self
 
+    @model_validator(mode="after")
+    def _publish_has_a_group(self) -> Settings:
+        if self.publish.addresses and not any("publish" in group for group in self.runtime.groups):
+            raise ValueError("runtime.groups lacks publish, which is wanted; put it behind track")
+        return self
+
     @property
     def stage_groups(self) -> list[tuple[StageName, ...]]:
         """The groups of stages that run: `runtime.groups` without what only serves outputs that are not wanted."""
         unwanted = set[StageName]()
         unwanted |= set() if self.records.save else {"records"}
+        unwanted |= set() if self.publish.addresses else {"publish"}
         unwanted |= set() if self.video.save else {"render", "video"}
         groups = (tuple(stage for stage in group if stage not in unwanted) for group in self.runtime.groups)
         return [group for group in groups if group]
