@@ -6,6 +6,8 @@ Besides the standard library it needs pyzmq, msgspec and NumPy.
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from types import TracebackType
@@ -62,10 +64,12 @@ class Subscription(Generic[T], Iterator[T], AsyncIterator[T]):
         return self
 
     def __next__(self) -> T:
+        until_s = self._until_s()
         while (given := self._next_ready()) is None:
             if self._closed:
                 raise StopIteration
-            if not self._socket.poll(None if self._timeout_s is None else round(1000 * self._timeout_s)):
+            left_s = _left_s(until_s)
+            if not self._socket.poll(None if left_s is None else math.ceil(1000 * left_s)):
                 raise self._silence()
             self._take(self._socket.recv_multipart())
         return given
@@ -74,13 +78,14 @@ class Subscription(Generic[T], Iterator[T], AsyncIterator[T]):
         return self
 
     async def __anext__(self) -> T:
+        until_s = self._until_s()
         while (given := self._next_ready()) is None:
             if self._closed:
                 raise StopAsyncIteration
             if self._async is None:
                 self._async = zmq.asyncio.Socket.from_socket(self._socket)
             try:
-                self._take(await asyncio.wait_for(self._async.recv_multipart(), self._timeout_s))
+                self._take(await asyncio.wait_for(self._async.recv_multipart(), _left_s(until_s)))
             except TimeoutError:
                 raise self._silence() from None
         return given
@@ -143,11 +148,18 @@ class Subscription(Generic[T], Iterator[T], AsyncIterator[T]):
                 f"{self._address} sent what is no keypoints.v1: {error}; both ends need the same version of posestream"
             ) from None
 
+    def _until_s(self) -> float | None:
+        return None if self._timeout_s is None else time.monotonic() + self._timeout_s
+
     def _silence(self) -> TimeoutError:
         return TimeoutError(
-            f"{self._address} sent nothing for {self._timeout_s:g} s; is it published there, and is the key the right "
-            "one?"
+            f"{self._address} sent no record for {self._timeout_s:g} s; is it published there, and is the key the "
+            "right one?"
         )
+
+
+def _left_s(until_s: float | None) -> float | None:
+    return None if until_s is None else max(0.0, until_s - time.monotonic())
 
 
 class _Inbox:

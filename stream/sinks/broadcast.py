@@ -6,6 +6,7 @@ import os
 import secrets
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 import zmq
@@ -48,7 +49,7 @@ class Broadcast:
             RefusedError: other machines reach it, and nobody has a key.
         """
         check_keys(endpoint, keys)
-        self._keys = keys
+        self._keys, self._path = keys, endpoint.path
         self._server = keys.server() if endpoint.beyond else None
         self._encode = encoder(endpoint.format)
         self._run = secrets.token_hex(8)
@@ -87,6 +88,9 @@ class Broadcast:
         """Close the socket; what readers have not got after a second they lose."""
         self._closing.set()
         self._thread.join()
+        if self._path:
+            with suppress(FileNotFoundError):
+                os.unlink(self._path)  # libzmq leaves it
         self._zap.close()
         self._socket.close(linger=_LINGER_MS)
         self._context.term()
@@ -157,8 +161,9 @@ def _bound(context: zmq.Context[zmq.Socket[bytes]], endpoint: Endpoint, server: 
     try:
         socket.bind(endpoint.bind)
     except zmq.ZMQError as error:
+        reason = zmq.strerror(error.errno or 0)
         raise OutputError(
-            f"publish {endpoint.given}: {error.strerror}; choose an address of this machine that is free"
+            f"publish {endpoint.given}: {reason}; choose an address of this machine that is free"
         ) from None
     if endpoint.path:
         os.chmod(endpoint.path, 0o600)

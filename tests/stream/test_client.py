@@ -142,9 +142,9 @@ def test_the_loop_ends_with_its_source_and_not_with_a_run_that_was_stopped() -> 
         assert [frame.index for frame in subscribe(outlet.address, "cam1", timeout_s=WAIT_S)] == [1]
         outlet.tell(state("cam2", "stopped"))
         with (
-            subscribe(outlet.address, "cam2", timeout_s=0.5) as frames,
+            subscribe(outlet.address, "cam2", timeout_s=1.2) as frames,
             pytest.raises(
-                TimeoutError, match=r"^tcp://127\.0\.0\.1:\d+ sent nothing for 0\.5 s; is it published there"
+                TimeoutError, match=r"^tcp://127\.0\.0\.1:\d+ sent no record for 1\.2 s; is it published there"
             ),
         ):
             list(frames)
@@ -175,7 +175,7 @@ def test_silence_in_asyncio_is_said_too() -> None:
         with subscribe(address, timeout_s=0.3) as frames:
             await anext(frames)
 
-    with publisher(TCP) as outlet, pytest.raises(TimeoutError, match=r"sent nothing for 0\.3 s"):
+    with publisher(TCP) as outlet, pytest.raises(TimeoutError, match=r"sent no record for 0\.3 s"):
         asyncio.run(read(outlet.address))
 
 
