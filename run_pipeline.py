@@ -103,6 +103,10 @@ def _run(given: dict[str, Any]) -> int:
     from stream.render import check_opencv
 
     check_opencv()
+    if settings.publish.addresses:
+        from stream.sinks.endpoint import check_publish
+
+        check_publish(settings.publish)
     interrupts = Interrupts()
     with interrupts, output_folders(sources, settings) as specs:
         if not settings.source.uris:

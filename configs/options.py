@@ -128,10 +128,9 @@ OPTIONS = (
     Option(
         "--publish",
         "Live view",
-        text="Keypoints over ZeroMQ; later.",
+        "publish.addresses",
+        "Keypoints to other programs: tcp://HOST:PORT or ipc://PATH, either with ?format=json; repeatable.",
         metavar="ADDRESS",
-        own_type=str,
-        later=_LIVE + "read keypoints.jsonl in the output folder",
     ),
     Option("--config", "Run", text="YAML, or a preset's name.", metavar="FILE", own_type=str),
     Option("--set", "Run", text="Any setting, as track.lost_after_s=2.", metavar="KEY=VALUE", own_type=list[str]),

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, InstanceOf, field_validator, model_validator
 
+from configs.fields import Seconds, Section, Share, Time, one_or_more
 from configs.skeleton import SkeletonSettings
 from configs.values import Seconds, Section, Share, Time, one_or_more
 
@@ -222,7 +223,20 @@ class RecordsSettings(Section):
     save: bool = Field(True, description="Write keypoints.jsonl.")
 
 
-StageName = Literal["decode", "infer", "nms", "track", "records", "render", "video"]
+class PublishSettings(Section):
+    """Where other programs get the keypoints as they come."""
+
+    addresses: Annotated[tuple[str, ...], BeforeValidator(one_or_more)] = Field(
+        (), description="tcp://HOST:PORT or ipc://PATH, either with ?format=json; none: nothing is published."
+    )
+    keys: str | None = Field(
+        None,
+        description="Folder of the keys of readers on other machines, as `python -m stream.keys` makes it; null: "
+        "~/.config/posestream/keys.",
+    )
+
+
+StageName = Literal["decode", "infer", "nms", "track", "records", "publish", "render", "video"]
 
 
 _STAGES = ["decode", "infer", "nms", "track", "records", "render", "video"]
@@ -236,7 +250,7 @@ class RuntimeSettings(Section):
         "ipc", description="ipc: each group is a process; inproc: all groups are threads of one process."
     )
     groups: tuple[tuple[StageName, ...], ...] = Field(
-        (("decode",), ("infer",), ("nms", "track", "records"), ("render", "video")),
+        (("decode",), ("infer",), ("nms", "track", "records", "publish"), ("render", "video")),
         description="Which stages share a process or thread, in order.",
     )
     decoders: Annotated[int, Field(ge=1, le=64)] = Field(1, description="Files decoded side by side.")
@@ -255,10 +269,12 @@ class RuntimeSettings(Section):
     @model_validator(mode="after")
     def _groups_are_the_pipeline(self) -> RuntimeSettings:
         flat = [stage for group in self.groups for stage in group]
+        if flat.count("publish") == 1 and "track" in flat[: flat.index("publish")]:
+            flat.remove("publish")  # only where something is published it is needed
         if sorted(flat) != sorted(_STAGES) or flat[:4] != _STAGES[:4] or flat.index("render") > flat.index("video"):
             raise ValueError(
                 f"groups list the stages {flat}; they must be decode, infer, nms, track, in this order, then records, "
-                "render, video, each once, render before video"
+                "render, video and, to publish, publish, each once, render before video"
             )
         if not any("render" in group and "video" in group for group in self.groups):
             raise ValueError("groups part render from video; they must share a group, for they share drawn pixels")
@@ -281,6 +297,7 @@ class Settings(Section):
     render: RenderSettings = RenderSettings()
     video: VideoSettings = VideoSettings()
     records: RecordsSettings = RecordsSettings()
+    publish: PublishSettings = PublishSettings()
     runtime: RuntimeSettings = RuntimeSettings()
 
     @model_validator(mode="after")
@@ -289,11 +306,18 @@ class Settings(Section):
             raise ValueError(f"several devices ({self.engine.device}) need decode and infer in groups of their own")
         return self
 
+    @model_validator(mode="after")
+    def _publish_has_a_group(self) -> Settings:
+        if self.publish.addresses and not any("publish" in group for group in self.runtime.groups):
+            raise ValueError("runtime.groups lacks publish, which is wanted; put it behind track")
+        return self
+
     @property
     def stage_groups(self) -> list[tuple[StageName, ...]]:
         """The groups of stages that run: `runtime.groups` without what only serves outputs that are not wanted."""
         unwanted = set[StageName]()
         unwanted |= set() if self.records.save else {"records"}
+        unwanted |= set() if self.publish.addresses else {"publish"}
         unwanted |= set() if self.video.save else {"render", "video"}
         groups = (tuple(stage for stage in group if stage not in unwanted) for group in self.runtime.groups)
         return [group for group in groups if group]

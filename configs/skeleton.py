@@ -7,6 +7,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from configs.coco import KEYPOINTS
+
 Name = Annotated[str, Field(min_length=1, max_length=64)]
 Sigma = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 
@@ -17,13 +19,9 @@ class SkeletonSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     names: Annotated[tuple[Name, ...], Field(min_length=1)] = Field(
-        (
-            "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",
-            "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee",
-            "left_ankle", "right_ankle",
-        ),
+        KEYPOINTS,
         description="Keypoints in order; left and right are the person's own.",
-    )  # fmt: skip
+    )
     limbs: tuple[tuple[Name, Name], ...] = Field(
         (
             ("left_ankle", "left_knee"), ("left_knee", "left_hip"), ("right_ankle", "right_knee"),

@@ -48,6 +48,10 @@ class Pipeline:
             from stream.sinks.records import RecordsSink
 
             return RecordsSink()
+        if name == "publish":
+            from stream.sinks.publish import Publish
+
+            return Publish(settings.publish, skeleton)
         if name == "render":
             from stream.render import Render
 

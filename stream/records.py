@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 import numpy as np
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 from numpy.typing import NDArray
 
-from engines.ops.people import F
-from engines.ops.skeleton import COCO, Skeleton
-from stream.messages import Tracks
+from configs.coco import KEYPOINTS
+
+if TYPE_CHECKING:  # a subscriber in another program has none of their libraries
+    from engines.ops.people import F
+    from engines.ops.skeleton import Skeleton
+    from stream.messages import Drop, Tracks
 
 SCHEMA_FILE = Path(__file__).parents[1] / "docs" / "keypoints.v1.schema.json"
 
@@ -38,13 +41,20 @@ class Person(Struct, frozen=True):
         Meta(description="seen: detected in this very frame; predicted: nobody was looked for, so moved on."),
     ]
 
-    def keypoint(self, name: str, skeleton: Skeleton = COCO) -> XyConfidence:
+    def keypoint(self, name: str, skeleton: Skeleton | None = None) -> XyConfidence:
         """A keypoint by its name: x, y, confidence.
+
+        Args:
+            name: as "left_wrist".
+            skeleton: whose keypoints they are; None: COCO's.
 
         Raises:
             ValueError: the skeleton has no keypoint of that name.
         """
-        return self.keypoints[skeleton.index(name)]
+        names = KEYPOINTS if skeleton is None else skeleton.names
+        if name not in names:
+            raise ValueError(f"no keypoint {name}: there are {', '.join(names)}")
+        return self.keypoints[names.index(name)]
 
 
 class Record(Struct, frozen=True, kw_only=True):
@@ -74,6 +84,31 @@ class Record(Struct, frozen=True, kw_only=True):
         Annotated[dict[str, int], Meta(description="Cause -> frames lost since the last record; live sources only.")]
         | UnsetType
     ) = UNSET
+
+
+class Recorder:
+    """Makes the records of one source; in a live one's each says what was lost since the last."""
+
+    def __init__(self, live: bool) -> None:
+        self._live = live
+        self._dropped: dict[str, int] = {}
+
+    def record(self, tracks: Tracks) -> Record:
+        """Record of the source's next frame."""
+        if not self._live:
+            return record_of(tracks)
+        self._count("busy", tracks.frame.dropped)
+        dropped, self._dropped = self._dropped, {}
+        return live_record_of(tracks, dropped)
+
+    def drop(self, drop: Drop) -> None:
+        """Take note of a frame that gets no record."""
+        self._count("busy", drop.frame.dropped)
+        self._count(drop.cause, 1)
+
+    def _count(self, cause: str, frames: int) -> None:
+        if frames:
+            self._dropped[cause] = self._dropped.get(cause, 0) + frames
 
 
 def live_record_of(tracks: Tracks, dropped_by: dict[str, int]) -> Record:

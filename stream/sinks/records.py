@@ -9,7 +9,7 @@ from typing import IO
 import msgspec
 
 from stream.messages import Begin, Drop, End, Message, Tracks
-from stream.records import live_record_of, record_of
+from stream.records import Recorder
 from stream.sinks.output import finish, part_of, writing
 from stream.stage import Stage
 
@@ -58,33 +58,22 @@ class _Open:
 
     def __init__(self, begin: Begin) -> None:
         self.path = Path(begin.spec.folder) / "keypoints.jsonl"
-        self._live = begin.live
-        self._dropped: dict[str, int] = {}
+        self._recorder = Recorder(begin.live)
         with writing(self.path):
             self._file: IO[bytes] = part_of(self.path).open("ab" if begin.again else "wb")
 
     def write(self, tracks: Tracks, encoder: msgspec.json.Encoder) -> None:
         """Add a frame's line."""
-        if self._live:
-            self._count("busy", tracks.frame.dropped)
-            record = live_record_of(tracks, self._dropped)
-            self._dropped = {}
-        else:
-            record = record_of(tracks)
+        record = self._recorder.record(tracks)
         with writing(self.path):
             self._file.write(encoder.encode(record) + b"\n")
             self._file.flush()  # a kill costs at most the last line
 
     def drop(self, drop: Drop) -> None:
         """Take note of a frame that gets no line."""
-        self._count("busy", drop.frame.dropped)
-        self._count(drop.cause, 1)
+        self._recorder.drop(drop)
 
     def close(self) -> None:
         """Close the file; it keeps its name for parts."""
         with writing(self.path):
             self._file.close()
-
-    def _count(self, cause: str, frames: int) -> None:
-        if frames:
-            self._dropped[cause] = self._dropped.get(cause, 0) + frames

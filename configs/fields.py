@@ -1,0 +1,37 @@
+"""What the settings' fields are made of: types with a range, and the section that they stand in."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+
+def _seconds_of(value: Any) -> Any:
+    """Seconds of 90, "1:30" or "0:01:30.5"; what is no text is left to the field."""
+    if not isinstance(value, str):
+        return value
+    try:
+        parts = [float(part) for part in value.split(":")]
+    except ValueError:
+        parts = []
+    if not 1 <= len(parts) <= 3 or min(parts) < 0:
+        raise ValueError(f"{value!r} is no time; it should be seconds or hh:mm:ss, as 90 or 0:01:30")
+    return float(sum(part * 60**at for at, part in enumerate(reversed(parts))))
+
+
+def one_or_more(value: Any) -> Any:
+    """A tuple of a single text; what is none is left to the field."""
+    return (value,) if isinstance(value, str) else value
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
+Time = Annotated[Seconds, BeforeValidator(_seconds_of)]
+"""A time in a source: seconds, or text as 1:30."""
+
+
+class Section(BaseModel):
+    """A part of the settings: unknown keys are refused, nothing changes after it was read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
