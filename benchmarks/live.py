@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 
 import psutil
 
-from configs.schema import LiveSettings
+from configs.sources import LiveSettings
 from tests.rtsp_client import Server
 from tests.watched import Watched
 

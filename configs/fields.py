@@ -1,4 +1,4 @@
-"""What the settings' fields are made of: types with a range, and the section that they stand in."""
+"""Kinds of values that settings have, and what every section of them is."""
 
 from __future__ import annotations
 
@@ -6,22 +6,26 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
 
 def _seconds_of(value: Any) -> Any:
-    """Seconds of 90, "1:30" or "0:01:30.5"; what is no text is left to the field."""
+    """Seconds of 90, "1:30", "0:01:30.5" or "10m"; what is no text is left to the field."""
     if not isinstance(value, str):
         return value
+    if value[-1:] in _UNITS_S and value[:-1].replace(".", "", 1).isdecimal():
+        return float(value[:-1]) * _UNITS_S[value[-1]]
     try:
         parts = [float(part) for part in value.split(":")]
     except ValueError:
         parts = []
     if not 1 <= len(parts) <= 3 or min(parts) < 0:
-        raise ValueError(f"{value!r} is no time; it should be seconds or hh:mm:ss, as 90 or 0:01:30")
+        raise ValueError(f"{value!r} is no time; it should be seconds or hh:mm:ss, as 90 or 0:01:30, or 10m, 2h, 1d")
     return float(sum(part * 60**at for at, part in enumerate(reversed(parts))))
 
 
 def one_or_more(value: Any) -> Any:
-    """A tuple of a single text; what is none is left to the field."""
+    """A single text as a tuple of one; anything else as it is."""
     return (value,) if isinstance(value, str) else value
 
 

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from configs.fields import Section, Share
 from configs.schema import ModelName
 from configs.skeleton import SkeletonSettings
-from configs.values import Section, Share
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=0, le=100)]

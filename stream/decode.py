@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from threading import Event
 
-from configs.schema import DecodeSettings, LiveSettings
+from configs.sources import DecodeSettings, LiveSettings
 from stream.messages import Message, SourceSpec
 from stream.sources.file import FileSource
 from stream.sources.images import ImagesSource

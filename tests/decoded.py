@@ -7,7 +7,7 @@ from pathlib import Path
 
 from media import number_of
 
-from configs.schema import DecodeSettings
+from configs.sources import DecodeSettings
 from stream.decode import decode
 from stream.messages import Begin, End, Frame, Message
 from stream.sources.find import find

@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import structs
 
-from configs.schema import DecodeSettings, LiveSettings
+from configs.sources import DecodeSettings, LiveSettings
 from stream.decode import decode
 from stream.messages import Begin, End, Frame, Message, SourceSpec, Status
 from tests.media import number_of

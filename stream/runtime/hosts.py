@@ -45,19 +45,22 @@ class Process:
         """Start it; `fds` are the file descriptors that it inherits."""
         # It inherits what is blocked here: Ctrl-C reaches the whole terminal, also who is not yet ready to ignore it.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, IGNORED)
+        # Not by standard input, which may be a source; who does not read it must not take anything from it.
+        reads, writes = os.pipe()
+        has_stdin = any(source.uri == "-" for source in orders.group.sources)
         try:
             self._popen = subprocess.Popen(
-                [sys.executable, "-P", "-m", "stream.runtime.worker"],
-                stdin=subprocess.PIPE,
+                [sys.executable, "-P", "-m", "stream.runtime.worker", str(reads)],
+                stdin=None if has_stdin else subprocess.DEVNULL,
                 stdout=_standard_error(),  # standard output is the summary's alone
-                pass_fds=tuple(fds),
+                pass_fds=(*fds, reads),
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             )
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        assert self._popen.stdin is not None
-        self._popen.stdin.write(msgspec.json.encode(orders))
-        self._popen.stdin.close()
+            os.close(reads)
+        with open(writes, "wb") as pipe:
+            pipe.write(msgspec.json.encode(orders))
 
     @property
     def pid(self) -> int:

@@ -1,4 +1,4 @@
-"""A process that runs one group of stages: `python -m stream.runtime.worker`, its orders on standard input."""
+"""A process that runs one group of stages: `python -m stream.runtime.worker FD`, its orders on that descriptor."""
 
 from __future__ import annotations
 
@@ -42,8 +42,9 @@ class Orders(Struct, frozen=True):
 
 
 def main() -> None:
-    """Run the group that standard input describes."""
-    orders = msgspec.json.decode(sys.stdin.buffer.read(), type=Orders)
+    """Run the group that the orders describe."""
+    with open(int(sys.argv[1]), "rb") as pipe:
+        orders = msgspec.json.decode(pipe.read(), type=Orders)
     _die_with(orders.parent)
     for number in IGNORED:
         signal.signal(number, signal.SIG_IGN)

@@ -12,7 +12,7 @@ from av.video.frame import VideoFrame
 from msgspec import Struct
 
 from configs.errors import SourceError
-from configs.schema import DecodeSettings
+from configs.sources import DecodeSettings
 from stream.address import printable
 from stream.arrays import pack, unpack
 from stream.messages import Begin, End, Frame, SourceSpec

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from typing import Literal
 
 from configs.errors import SourceError
-from configs.schema import DecodeSettings, LiveSettings
+from configs.sources import DecodeSettings, LiveSettings
 from stream.messages import Begin, End, Frame, Pixels, SourceSpec, Status
 from stream.sources.connection import Connection, Disconnected, Opener, Taken
 from stream.sources.livetime import LiveClock, Pace

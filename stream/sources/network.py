@@ -5,7 +5,7 @@ from __future__ import annotations
 import av
 from av.container import InputContainer
 
-from configs.schema import LiveSettings
+from configs.sources import LiveSettings
 from stream.sources.url import Url
 
 STREAMED = "flv,live_flv,h264,hevc,ivf,matroska,webm,mjpeg,mpjpeg,mov,mpeg,mpegts,mpegvideo,nut,ogg,yuv4mpegpipe"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from av.container import InputContainer
 
-from configs.schema import LiveSettings
+from configs.sources import LiveSettings
 from stream.messages import SourceSpec
 from stream.sources.camera import open_camera
 from stream.sources.connection import Disconnected, Opener

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from msgspec import structs
 
 from configs.errors import SourceError
-from configs.schema import DecodeSettings, LiveSettings
+from configs.sources import DecodeSettings, LiveSettings
 from stream.decode import LIVE, source_of
 from stream.messages import Begin, SourceSpec
 from stream.sources.live import Unreachable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from configs.schema import LiveSettings
+from configs.sources import LiveSettings
 
 _GROWTH = 1.5
 _JITTER = 0.2  # so that many cameras behind one switch do not come all at once

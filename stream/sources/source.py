@@ -10,7 +10,7 @@ from typing import Protocol
 from av.video.frame import VideoFrame
 
 from configs.errors import SourceError
-from configs.schema import DecodeSettings
+from configs.sources import DecodeSettings
 from stream.messages import Begin, End, Frame, Pixels, SourceSpec, Status
 from stream.sources.clock import Clock
 from stream.sources.picture import orientation, pixel_aspect, upright_rgb

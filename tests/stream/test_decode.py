@@ -14,7 +14,7 @@ from decoded import numbers, read
 from media import numbered, remux, rotate, write_video
 from msgspec import structs
 
-from configs.schema import DecodeSettings
+from configs.sources import DecodeSettings
 from stream.decode import decode
 from stream.messages import Begin, Frame, SourceSpec
 from stream.sources.find import find

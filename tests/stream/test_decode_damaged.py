@@ -13,7 +13,7 @@ import pytest
 from decoded import numbers, read
 from media import cut_index, noisy, numbered, png_header, remux, spoil, write_png, write_video
 
-from configs.schema import DecodeSettings
+from configs.sources import DecodeSettings
 from stream.decode import decode
 from stream.messages import End
 from stream.sources.find import find
@@ -197,7 +197,7 @@ def test_a_small_file_that_claims_a_huge_picture_costs_no_memory(tmp_path: Path)
     (tmp_path / "bomb.png").write_bytes(png_header(16_000, 16_000))
     code = (
         "import re, sys; from stream.decode import decode; from stream.sources.find import find;"
-        "from configs.schema import DecodeSettings;"
+        "from configs.sources import DecodeSettings;"
         "print(*decode(find(sys.argv[1:]), DecodeSettings(), lambda: False));"
         "print(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1])"  # ru_maxrss holds the parent's
     )

@@ -315,7 +315,7 @@ def test_in_a_live_run_the_stages_behind_the_sources_are_restarted(
     assert indices == sorted(set(indices)), "a frame came twice or in the wrong order"
     assert indices[-1] == 399
     lost = sorted(set(range(400)) - set(indices))
-    assert len(lost) <= 4 + 1, "more was lost than was under way"
+    assert len(lost) <= 2 * 4 + 1, "more was lost than was under way and was sent before the source heard of it"
     # The sum goes on from the last cut before the gap.
     start = next(at for at in range(1, len(rows)) if rows[at][1] - rows[at - 1][1] != rows[at][2])
     cut = rows[start][1] - rows[start][2]

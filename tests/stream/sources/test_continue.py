@@ -11,7 +11,7 @@ import pytest
 from media import noisy, numbered, spoil, write_png, write_video
 from msgspec import structs
 
-from configs.schema import DecodeSettings
+from configs.sources import DecodeSettings
 from stream.decode import decode
 from stream.messages import Cut, End, Frame, Message, SourceSpec
 from stream.sources.find import find

@@ -13,7 +13,7 @@ import pytest
 from av.container import InputContainer
 
 from configs.errors import SourceError
-from configs.schema import DecodeSettings, LiveSettings
+from configs.sources import DecodeSettings, LiveSettings
 from stream.messages import Frame, SourceSpec
 from stream.sources import camera
 from stream.sources.live import LiveSource, Unreachable

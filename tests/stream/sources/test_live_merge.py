@@ -11,7 +11,7 @@ from pathlib import Path
 
 from msgspec import structs
 
-from configs.schema import DecodeSettings
+from configs.sources import DecodeSettings
 from stream.decode import decode
 from stream.messages import Begin, End, Frame, Message, SourceSpec, Status
 from stream.sources.find import find

@@ -10,7 +10,7 @@ from threading import Event, Thread
 
 import pytest
 
-from configs.schema import DecodeSettings, LiveSettings
+from configs.sources import DecodeSettings, LiveSettings
 from stream.messages import SourceSpec
 from stream.sources.find import find
 from stream.sources.live import LiveSource

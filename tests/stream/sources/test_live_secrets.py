@@ -15,7 +15,8 @@ import msgspec
 import pytest
 
 from configs.errors import ConfigError, PosestreamError, RefusedError
-from configs.schema import DecodeSettings, LiveSettings, Settings
+from configs.schema import Settings
+from configs.sources import DecodeSettings, LiveSettings
 from stream.messages import SourceSpec
 from stream.sources.credentials import with_credentials
 from stream.sources.find import find

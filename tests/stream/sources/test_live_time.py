@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import pytest
 
-from configs.schema import LiveSettings
+from configs.sources import LiveSettings
 from stream.messages import Frame
 from stream.sources.livetime import LiveClock, Pace
 from stream.sources.retry import Retry

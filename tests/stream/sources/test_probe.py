@@ -10,7 +10,7 @@ import pytest
 from media import numbered, write_video
 
 from configs.errors import SourceError
-from configs.schema import DecodeSettings
+from configs.sources import DecodeSettings
 from stream.messages import Begin
 from stream.sources.find import find
 from stream.sources.probe import check, probe
