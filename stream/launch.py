@@ -217,12 +217,13 @@ class _Reporter:
         )
 
     def _dropped(self, source: str, counts: Counts) -> dict[str, int]:
-        """Cause -> frames lost. What a live source offered and nothing else tells of was under way at a restart."""
+        """Cause -> frames lost. What a live source gave and nothing else tells of was under way at a restart."""
         ended, begun = self._progress.ended.get(source), self._progress.began.get(source)
         if ended is None or begun is None or not begun.live:
             return counts.dropped
-        lost = ended.end.frames - counts.frames - sum(counts.dropped.values())
-        return counts.dropped | ({"restart": lost} if lost > 0 else {})
+        by_stages = sum(frames for cause, frames in counts.dropped.items() if cause != "busy")
+        lost = ended.end.frames - counts.frames - by_stages
+        return counts.dropped | ended.end.lost | ({"restart": lost} if lost > 0 else {})
 
     def _run(self) -> Run:
         versions = {"python": platform.python_version()} | {name: _version(name) for name in _LIBRARIES}

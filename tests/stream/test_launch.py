@@ -147,3 +147,18 @@ def test_a_package_under_another_name_does_not_end_a_finished_run(
     _, summary, failure = recorded(3, folder=tmp_path)
     assert failure is None
     assert summary.run.versions["opencv-python"] == "unknown"
+
+
+def test_what_a_live_source_offered_was_delivered_or_is_counted(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    clip = write_video(tmp_path / "clip.mp4", [np.full((48, 64, 3), 6 * n, np.uint8) for n in range(40)])
+    spec = SourceSpec("clip", "file", str(clip), str(tmp_path / "out"), realtime=True)
+    slow = load(None, ["runtime.transport=inproc", "engine.backend=eager", "engine.model=lite", "video.save=false"])
+    summary, failure = launch(slow, [spec], lambda: 0, lambda _: None)
+    assert failure is None
+    (source,) = summary.sources
+    assert source.frames + sum(source.dropped.values()) == 40
+    rows = [json.loads(line) for line in (tmp_path / "out/keypoints.jsonl").read_text().splitlines()]
+    assert len(rows) == source.frames
+    assert set(source.dropped) <= {"busy", "late"}
+    assert all(row["age_ms"] > 0 for row in rows)
