@@ -129,7 +129,7 @@ OPTIONS = (
         "--publish",
         "Live view",
         "publish.addresses",
-        "Keypoints to other programs: tcp://HOST:PORT or ipc://PATH, either with ?format=json; repeatable.",
+        "Keypoints to other programs: tcp://HOST:PORT, ipc://PATH or mqtt://HOST/TOPIC; repeatable.",
         metavar="ADDRESS",
     ),
     Option("--config", "Run", text="YAML, or a preset's name.", metavar="FILE", own_type=str),

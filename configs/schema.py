@@ -167,12 +167,15 @@ class PublishSettings(Section):
     """Where other programs get the keypoints as they come."""
 
     addresses: Annotated[tuple[str, ...], BeforeValidator(one_or_more)] = Field(
-        (), description="tcp://HOST:PORT or ipc://PATH, either with ?format=json; none: nothing is published."
+        (), description="tcp://HOST:PORT or ipc://PATH, either with ?format=json, or mqtt://HOST/TOPIC."
     )
     keys: str | None = Field(
         None,
         description="Folder of the keys of readers on other machines, as `python -m stream.keys` makes it; null: "
         "~/.config/posestream/keys.",
+    )
+    mqtt_rate_hz_max: Annotated[float, Field(gt=0, le=1000)] = Field(
+        10.0, description="Records a second of one source at most that an MQTT broker gets."
     )
 
 

@@ -51,7 +51,7 @@ class Pipeline:
         if name == "publish":
             from stream.sinks.publish import Publish
 
-            return Publish(settings.publish, skeleton)
+            return Publish(settings.publish, skeleton, settings.live.credentials)
         if name == "render":
             from stream.render import Render
 

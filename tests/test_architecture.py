@@ -37,6 +37,7 @@ DOORS = {
     "openvino": {"engines/backends/openvino_models.py"},
     "nncf": {"engines/quantize.py"},
     "PIL": {"engines/quantize.py", "engines/train/pictures.py"},
+    "paho": {"stream/sinks/mqtt.py"},
     "torchvision": set[str](),
     "ray": set[str](),
     "yaml": {"configs/load.py"},

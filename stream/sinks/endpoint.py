@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import ipaddress
 import os
 import re
@@ -16,6 +17,7 @@ from stream.address import label_of
 from stream.keys import KeyFolder
 from stream.published import Format
 
+_MQTT_PORT = 1883
 _PATH_BYTES_MAX = 100  # the kernel's bound on a socket's path is 108, with ipc:// libzmq takes some of it
 
 
@@ -35,6 +37,42 @@ class Endpoint:
     def path(self) -> str:
         """Of an ipc socket; empty: it is none."""
         return self.bind.removeprefix("ipc://") if self.bind.startswith("ipc://") else ""
+
+
+@dataclass(frozen=True)
+class Broker:
+    """An address of `--publish` that names an MQTT broker."""
+
+    given: str
+    host: str
+    port: int
+    topic: str
+    """What all topics begin with."""
+
+
+def is_broker(address: str) -> bool:
+    """Whether it is `mqtt://…`."""
+    return address.startswith("mqtt:")
+
+
+def broker_of(address: str) -> Broker:
+    """Parse `mqtt://HOST/TOPIC` or `mqtt://HOST:PORT/TOPIC`.
+
+    Raises:
+        ConfigError: it is none, names a user, or paho-mqtt is not installed.
+    """
+    label = label_of(address)
+    if "@" in address:
+        raise ConfigError(
+            f"publish {label}: an address is no place for a password, it is kept in run.json; put "
+            "`machine HOST login USER password PASSWORD` into a file of mode 0600 and give --set live.credentials=FILE"
+        )
+    found = re.fullmatch(r"mqtt://(\[[0-9a-fA-F:.]+\]|[^\[\]:/\s]+)(?::([0-9]{1,5}))?/([^+#?\0]*[^+#?/\0])/?", address)
+    if not found or not 0 < int(found[2] or _MQTT_PORT) <= 65_535:
+        raise ConfigError(f"publish {label}: no address; it should be mqtt://HOST/TOPIC or mqtt://HOST:PORT/TOPIC")
+    if importlib.util.find_spec("paho") is None:
+        raise ConfigError(f"publish {label}: paho-mqtt is not installed; run: pip install 'posestream[mqtt]'")
+    return Broker(label, found[1].strip("[]"), int(found[2] or _MQTT_PORT), found[3])
 
 
 def endpoint_of(address: str) -> Endpoint:
@@ -69,8 +107,11 @@ def check_publish(settings: PublishSettings) -> None:
         RefusedError: it can be reached from other machines, and nobody has a key.
     """
     keys = KeyFolder(settings.keys)
-    for endpoint in map(endpoint_of, settings.addresses):
-        check_keys(endpoint, keys)
+    for address in settings.addresses:
+        if is_broker(address):
+            broker_of(address)
+        else:
+            check_keys(endpoint_of(address), keys)
 
 
 def check_keys(endpoint: Endpoint, keys: KeyFolder) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Protocol
 
 import msgspec
 
@@ -14,8 +16,25 @@ from stream.messages import Begin, Drop, End, Message, Status, Tracks
 from stream.published import Condition, State
 from stream.records import Record, Recorder
 from stream.sinks.broadcast import Broadcast
-from stream.sinks.endpoint import endpoint_of
+from stream.sinks.endpoint import broker_of, endpoint_of, is_broker
+from stream.sources.credentials import user_in
 from stream.stage import Stage
+
+
+class Outlet(Protocol):
+    """One address at which records are published; whoever reads there, nobody waits for them."""
+
+    address: str
+    """For people."""
+
+    def tell(self, state: State) -> None:
+        """Say how a source is; before its first record."""
+
+    def send(self, record: Record) -> None:
+        """Publish a record."""
+
+    def close(self) -> None:
+        """Release what was opened."""
 
 
 class Publish(Stage):
@@ -27,19 +46,20 @@ class Publish(Stage):
         RefusedError: other machines reach it, and nobody has a key.
     """
 
-    def __init__(self, settings: PublishSettings, skeleton: Skeleton) -> None:
+    def __init__(self, settings: PublishSettings, skeleton: Skeleton, credentials: str | None = None) -> None:
+        self._settings, self._credentials = settings, credentials
         self._skeleton = skeleton
         self._schema = msgspec.json.encode(msgspec.json.schema(Record)).decode()
         self._recorders: dict[str, Recorder] = {}
         self._states: dict[str, State] = {}
-        keys = KeyFolder(settings.keys)
+        self._outlets: list[Outlet] = []
+        self.notes: list[str] = []
         with ExitStack() as opened:
-            self._outlets: list[Broadcast] = []
             for address in settings.addresses:
-                self._outlets.append(Broadcast(endpoint_of(address), keys))
+                self._outlets.append(self._opened(address))
                 opened.callback(self._outlets[-1].close)
             self._close = opened.pop_all().close
-        self.notes = [f"keypoints are published at {outlet.address}" for outlet in self._outlets]
+        self.notes += [f"keypoints are published at {outlet.address}" for outlet in self._outlets]
 
     def process(self, message: Message) -> Iterator[Message]:
         match message:
@@ -63,6 +83,17 @@ class Publish(Stage):
 
     def close(self) -> None:
         self._close()
+
+    def _opened(self, address: str) -> Outlet:
+        settings = self._settings
+        if not is_broker(address):
+            return Broadcast(endpoint_of(address), KeyFolder(settings.keys))
+        from stream.sinks.mqtt import Mqtt
+
+        broker = broker_of(address)
+        file = self._credentials
+        login = None if file is None else user_in(os.path.expanduser(file), broker.host)
+        return Mqtt(broker, login, settings.mqtt_rate_hz_max, self.notes.append)
 
     def _tell(self, source: str, status: Condition, reason: str = "") -> None:
         skeleton = self._skeleton

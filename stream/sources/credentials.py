@@ -26,13 +26,19 @@ def with_credentials(url: Url, file: str | None) -> Url:
     """
     if url.has_user:
         return url
-    if file is not None and (found := _in_file(os.path.expanduser(file), url.host)):
+    if file is not None and (found := user_in(os.path.expanduser(file), url.host)):
         return url.with_user(*found)
     user, password = os.environ.get("POSESTREAM_USER", ""), os.environ.get("POSESTREAM_PASSWORD", "")
     return url.with_user(user, password) if user or password else url
 
 
-def _in_file(path: str, host: str) -> tuple[str, str] | None:
+def user_in(path: str, host: str) -> tuple[str, str] | None:
+    """User and password that a file names for a host; None: it names none.
+
+    Raises:
+        ConfigError: the file cannot be read, or is written wrongly.
+        RefusedError: others may read the file.
+    """
     label = printable(path)
     try:
         status = os.stat(path)
