@@ -100,7 +100,9 @@ class _Reader(Thread):
         try:
             for message in _messages(self._source):
                 if self._stopped and not isinstance(message, End):
-                    self._end = structs.replace(self._source.end(), stopped=True)
+                    end = self._source.end()
+                    unread = isinstance(message, Frame)  # read when it was too late
+                    self._end = structs.replace(end, frames=end.frames - unread, stopped=True)
                     break
                 self._keep(message)
         except BaseException as error:

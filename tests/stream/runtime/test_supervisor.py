@@ -187,7 +187,10 @@ def test_a_stage_that_fails_ends_the_run_and_says_why(tmp_path: Path, factory: s
         run(specs, factory, transport="ipc")
     assert (caught.value.group, caught.value.exit_code) == ("infer", code)
     if factory != "Unmade":
-        assert ledger(specs[0]) == whole(30)
+        rows = ledger(specs[0])
+        assert rows == whole(len(rows))
+        # Who leaves without a word may take along what was just handed to ZeroMQ.
+        assert len(rows) == 30 if factory == "Breaking" else len(rows) <= 30
 
 
 def test_a_failure_in_a_thread_ends_the_run_too(tmp_path: Path) -> None:

@@ -146,8 +146,8 @@ def test_a_camera_is_given_up_after_as_many_attempts_as_are_allowed() -> None:
 
 
 def test_pictures_that_are_too_large_are_refused_at_once() -> None:
-    small = DecodeSettings(frame_px2_max=64 * 48 - 1)
+    small = DecodeSettings(frame_pixels_max=64 * 48 - 1)
     source = LiveSource(CAMERA, small, LiveSettings(), lambda: False, lambda _: stand_in(5))
-    with pytest.raises(SourceError, match="pictures of 3072 pixels; frame_px2_max allows 3071"):
+    with pytest.raises(SourceError, match="pictures of 3072 pixels; frame_pixels_max allows 3071"):
         source.open()
     source.close()
