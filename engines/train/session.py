@@ -71,16 +71,17 @@ class Session:
             EngineError: a loss is not finite.
             OutputError: a file cannot be written.
         """
+        self._round_in_time()
         if not self._processes.first:
             with self._ahead:
-                return self.trainer.run(self._rounded)
+                return self.trainer.run(lambda step: self._round_in_time())
         trainer, run = self.trainer, self._settings.run
         with self._ahead, Journal(self._folder, quiet, trainer.step if resumed else None) as journal:
             scored_at = trainer.elapsed_s
 
             def tell(step: Step) -> None:
                 nonlocal scored_at
-                self._rounded(step)
+                self._round_in_time()
                 journal.step(step)
                 if step.elapsed_s - scored_at >= self._settings.validate_.every_s or step.done >= 1:
                     scored_at = step.elapsed_s
@@ -90,7 +91,7 @@ class Session:
         export(self._folder / "last.safetensors", trainer.average.weights, self._settings.init.model)
         return ended
 
-    def _rounded(self, step: Step | None) -> None:
+    def _round_in_time(self) -> None:
         """Switch rounding on when its time has come."""
         start = self._settings.quantize.start
         if start is not None and self.trainer.done >= start:
@@ -121,7 +122,6 @@ class Session:
             EngineError: it cannot be read, or is of another training.
         """
         self.trainer.resume(self.checkpoint)
-        self._rounded(None)
 
 
 def recipe(settings: TrainSettings, device: torch.device) -> Recipe:

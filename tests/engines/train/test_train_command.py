@@ -13,9 +13,12 @@ from typing import Any
 import pytest
 import torch
 
+from configs.load import load_as
+from configs.train import TrainSettings
 from engines.pose_engine import load
 from engines.train import checkpoint, pictures
 from engines.train.__main__ import main
+from engines.train.session import Session
 from engines.weights import state_dict
 
 SMALL = [
@@ -90,6 +93,23 @@ def test_stopped_by_ctrl_c_it_goes_on_as_if_nothing_had_been(whole: Path, tmp_pa
     one, other = (state_dict.read(folder / "last.safetensors") for folder in (whole, tmp_path))
     assert all(torch.equal(one[name], other[name]) for name in one)
     assert log(tmp_path)[-1] == {**log(whole)[-1], "elapsed_s": log(tmp_path)[-1]["elapsed_s"]}
+
+
+def test_stopped_while_it_rounds_it_goes_on_rounding(whole: Path, tmp_path: Path) -> None:
+    settings = load_as(TrainSettings, str(whole / "settings.yaml"))
+    asked: list[int] = []
+
+    def fourth() -> bool:
+        asked.append(1)
+        return len(asked) == 4
+
+    assert not Session(settings, tmp_path, torch.device("cpu"), lambda line: None).run(True, fourth)
+    resumed = Session(settings, tmp_path, torch.device("cpu"), lambda line: None)
+    resumed.resume()
+    assert resumed.trainer.step == 4
+    assert resumed.run(True, lambda: False, resumed=True)
+    one, other = (state_dict.read(folder / "last.safetensors") for folder in (whole, tmp_path))
+    assert all(torch.equal(one[name], other[name]) for name in one)
 
 
 @pytest.mark.parametrize(
