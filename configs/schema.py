@@ -171,7 +171,7 @@ class PublishSettings(Section):
     )
     keys: str | None = Field(
         None,
-        description="Folder of the keys of readers on other machines, as `python -m stream.keys` makes it; null: "
+        description="Folder of the keys of clients on other machines, as `python -m stream.keys` makes it; null: "
         "~/.config/posestream/keys.",
     )
     mqtt_rate_hz_max: Annotated[float, Field(gt=0, le=1000)] = Field(

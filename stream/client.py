@@ -18,16 +18,16 @@ import zmq.asyncio
 from msgspec import Struct
 
 from configs.errors import ConfigError, SourceError
-from stream.keys import ReaderKey, read_secret
+from stream.keys import ClientKey, read_secret
 from stream.published import HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS, MESSAGE_BYTES_MAX, Decoder, PublishedError, State
 from stream.records import Record
 
-_QUEUE_RECORDS = 1_000  # what a reader that is busy may leave waiting
+_QUEUE_RECORDS = 1_000  # what a subscriber that is busy may leave waiting
 _RECONNECT_MS, _RECONNECT_MAX_MS = 100, 1_000
 
 
 class Gap(Struct, frozen=True):
-    """Records that did not arrive: the reader was too slow, or the connection was lost."""
+    """Records that did not arrive: the subscriber was too slow, or the connection was lost."""
 
     source: str
     records: int | None
@@ -47,7 +47,7 @@ class Subscription(Generic[T], Iterator[T], AsyncIterator[T]):
         self._address, self._gaps, self._timeout_s = address.partition("?")[0], gaps, timeout_s
         self._inbox = _Inbox(source, self.states)
         self._ready: deque[Record | Gap] = deque()
-        secret = None if key is None else read_secret(key, ReaderKey)
+        secret = None if key is None else read_secret(key, ClientKey)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._closed = False
         try:
@@ -110,7 +110,7 @@ class Subscription(Generic[T], Iterator[T], AsyncIterator[T]):
     def __del__(self) -> None:
         self.close()
 
-    def _connected(self, source: str | None, key: ReaderKey | None) -> zmq.Socket[bytes]:
+    def _connected(self, source: str | None, key: ClientKey | None) -> zmq.Socket[bytes]:
         socket = self._context.socket(zmq.SUB)
         try:
             socket.setsockopt(zmq.RCVHWM, _QUEUE_RECORDS)

@@ -1,6 +1,6 @@
 """Keys of the keypoint stream beyond this machine: `python -m stream.keys new NAME | list | remove NAME`.
 
-A folder holds the publisher's key pair and the public key of each reader that is let in. A reader gets one file.
+A folder holds the publisher's key pair and the public key of each client that is let in. A client gets one file.
 """
 
 from __future__ import annotations
@@ -33,26 +33,26 @@ class KeyPair(Struct, frozen=True):
         return f"KeyPair({self.public!r}, ***)"
 
 
-class ReaderKey(Struct, frozen=True):
-    """What a reader needs: its own pair, and the publisher's public key."""
+class ClientKey(Struct, frozen=True):
+    """What a client needs: its own pair, and the publisher's public key."""
 
     server: str
     public: str
     secret: str
 
     def __repr__(self) -> str:
-        return f"ReaderKey({self.server!r}, {self.public!r}, ***)"
+        return f"ClientKey({self.server!r}, {self.public!r}, ***)"
 
 
 class KeyFolder:
-    """The publisher's key pair and the readers that are let in."""
+    """The publisher's key pair and the clients that are let in."""
 
     def __init__(self, path: str | None) -> None:
         """Keys at that path; None: posestream/keys in the user's configuration folder."""
         config = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
         self.path = Path(os.path.expanduser(path if path is not None else f"{config}/posestream/keys"))
         self._server = self.path / "publisher.json"
-        self._readers = self.path / "readers"
+        self._clients = self.path / "clients"
 
     def server(self) -> KeyPair | None:
         """The publisher's key pair; None: there is none.
@@ -63,29 +63,29 @@ class KeyFolder:
         """
         return read_secret(str(self._server), KeyPair) if self._server.exists() else None
 
-    def readers(self) -> dict[str, str]:
-        """Name -> public key of each reader that is let in."""
-        return {path.stem: path.read_text().strip() for path in sorted(self._readers.glob("*.pub"))}
+    def clients(self) -> dict[str, str]:
+        """Name -> public key of each client that is let in."""
+        return {path.stem: path.read_text().strip() for path in sorted(self._clients.glob("*.pub"))}
 
     def allows(self, public: bytes) -> bool:
-        """Whether a reader with that public key in Z85 is let in: asked at each connection, so a removal counts."""
+        """Whether a client with that public key in Z85 is let in: asked at each connection, so a removal counts."""
         try:
-            return public.decode() in self.readers().values()
+            return public.decode() in self.clients().values()
         except (OSError, UnicodeDecodeError):
             return False
 
     def new(self, name: str) -> Path:
-        """Let a new reader in; the file that it needs, which is secret.
+        """Let a new client in; the file that it needs, which is secret.
 
         Raises:
             ConfigError: the name cannot be used, or is taken.
             OutputError: the folder cannot be written.
         """
-        path = self._reader(name)
+        path = self._client(name)
         if path.exists():
-            raise ConfigError(f"a reader {name} is there already; choose another name, or remove it first")
+            raise ConfigError(f"a client {name} is there already; choose another name, or remove it first")
         try:
-            self._readers.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._clients.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.path.chmod(0o700)
             server = self.server()
             if server is None:
@@ -94,7 +94,7 @@ class KeyFolder:
             pair = _new_pair()
             file = self.path / f"{name}.key"
             file.unlink(missing_ok=True)
-            _write_secret(file, ReaderKey(server.public, pair.public, pair.secret))
+            _write_secret(file, ClientKey(server.public, pair.public, pair.secret))
             path.write_text(pair.public + "\n")
         except OSError as error:
             if isinstance(error, PosestreamError):
@@ -103,21 +103,21 @@ class KeyFolder:
         return file
 
     def remove(self, name: str) -> None:
-        """Let a reader in no more, once it connects anew.
+        """Let a client in no more, once it connects anew.
 
         Raises:
-            ConfigError: there is no such reader.
+            ConfigError: there is no such client.
         """
-        path = self._reader(name)
+        path = self._client(name)
         if not path.exists():
-            raise ConfigError(f"no reader {name}; there are {', '.join(self.readers()) or 'none'}")
+            raise ConfigError(f"no client {name}; there are {', '.join(self.clients()) or 'none'}")
         path.unlink()
         (self.path / f"{name}.key").unlink(missing_ok=True)
 
-    def _reader(self, name: str) -> Path:
+    def _client(self, name: str) -> Path:
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", name):
-            raise ConfigError(f"{name!r} is no name of a reader; use up to 64 letters, digits, _ . and -")
-        return self._readers / f"{name}.pub"
+            raise ConfigError(f"{name!r} is no name of a client; use up to 64 letters, digits, _ . and -")
+        return self._clients / f"{name}.pub"
 
 
 def read_secret(path: str, kind: type[T]) -> T:
@@ -156,9 +156,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m stream.keys", description="Who may read the keypoint stream.")
     parser.add_argument("--folder", metavar="DIR", help="Where keys are kept (default: ~/.config/posestream/keys).")
     commands = parser.add_subparsers(dest="command", required=True)
-    for command, text in (("new", "Let a reader in."), ("remove", "Let a reader in no more.")):
+    for command, text in (("new", "Let a client in."), ("remove", "Let a client in no more.")):
         commands.add_parser(command, help=text).add_argument("name", metavar="NAME")
-    commands.add_parser("list", help="Names of the readers that are let in.")
+    commands.add_parser("list", help="Names of the clients that are let in.")
     given = parser.parse_args(arguments)
     keys = KeyFolder(given.folder)
     try:
@@ -167,7 +167,7 @@ def main(arguments: list[str] | None = None) -> int:
         elif given.command == "remove":
             keys.remove(given.name)
         else:
-            print(*keys.readers(), sep="\n")
+            print(*keys.clients(), sep="\n")
     except PosestreamError as error:
         print(f"posestream: {error}", file=sys.stderr)
         return error.exit_code

@@ -19,12 +19,12 @@ from stream.published import HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS, Head, State, en
 from stream.records import Record
 from stream.sinks.endpoint import Endpoint, check_keys, free_path
 
-_QUEUE_MESSAGES = 256  # for one reader; what is more it loses, and learns from the numbers that it has
-_INBOUND_BYTES_MAX = 1024  # a reader sends nothing but the names of topics
+_QUEUE_MESSAGES = 256  # for one subscriber; what is more it loses, and learns from the numbers that it has
+_INBOUND_BYTES_MAX = 1024  # a subscriber sends nothing but the names of topics
 _HANDSHAKE_MS = 5_000
 _LINGER_MS = 1_000
 _TICK_MS = 100  # how late a late joiner is answered; all that joined meanwhile share one answer
-_REPEAT_S = 1.0  # a reader that lost the last records, or the end, learns it so late
+_REPEAT_S = 1.0  # a subscriber that lost the last records, or the end, learns it so late
 _REPEATED_S = 10.0  # of a source of which nothing came for so long nothing is repeated
 _DOMAIN = b"posestream"  # with a ZAP domain libzmq refuses what is no ZMTP 3: HTTP, random bytes
 _ZAP = "inproc://zeromq.zap.01"
@@ -39,7 +39,7 @@ class _Topic:
 
 
 class Broadcast:
-    """An XPUB socket in a context of its own. A reader whose queue is full loses records; nobody else notices."""
+    """An XPUB socket in a context of its own. A subscriber whose queue is full loses records; nobody else notices."""
 
     def __init__(self, endpoint: Endpoint, keys: KeyFolder) -> None:
         """Bind the socket.
@@ -85,7 +85,7 @@ class Broadcast:
             self._send(record.source, Head("record", topic.seq, self._run), record)
 
     def close(self) -> None:
-        """Close the socket; what readers have not got after a second they lose."""
+        """Close the socket; what subscribers have not got after a second they lose."""
         self._closing.set()
         self._thread.join()
         if self._path:

@@ -120,10 +120,10 @@ def check_keys(endpoint: Endpoint, keys: KeyFolder) -> None:
     Raises:
         RefusedError: nobody has a key.
     """
-    if endpoint.beyond and (keys.server() is None or not keys.readers()):
+    if endpoint.beyond and (keys.server() is None or not keys.clients()):
         raise RefusedError(
             f"publish {endpoint.given}: other machines reach it, and nobody has a key to read it; make one for each "
-            "reader: python -m stream.keys new NAME, or publish at tcp://127.0.0.1:PORT"
+            "client: python -m stream.keys new NAME, or publish at tcp://127.0.0.1:PORT"
         )
 
 

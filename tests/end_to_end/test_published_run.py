@@ -64,6 +64,6 @@ def test_publishing_to_other_machines_without_keys_is_refused_before_anything_is
     assert done.returncode == 8
     assert done.stderr == (
         "posestream: publish tcp://0.0.0.0:5556: other machines reach it, and nobody has a key to read it; make one "
-        "for each reader: python -m stream.keys new NAME, or publish at tcp://127.0.0.1:PORT\n"
+        "for each client: python -m stream.keys new NAME, or publish at tcp://127.0.0.1:PORT\n"
     )
     assert not (tmp_path / "runs").exists()

@@ -26,11 +26,11 @@ TCP = "tcp://127.0.0.1:*"
 WAIT_S = 20.0
 
 
-def joined(outlet: Broadcast, *readers: Subscription[Record] | Subscription[Record | Gap]) -> None:
-    """Return when the readers are connected: each has got record 0."""
+def joined(outlet: Broadcast, *subscribers: Subscription[Record] | Subscription[Record | Gap]) -> None:
+    """Return when the subscribers are connected: each has got record 0."""
     outlet.send(record(0))
-    for reader in readers:
-        assert next(reader).index == 0  # type: ignore[union-attr]
+    for subscriber in subscribers:
+        assert next(subscriber).index == 0  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("scheme", ["tcp", "ipc"])
@@ -80,7 +80,7 @@ def test_a_late_joiner_does_not_disturb_the_others() -> None:
             assert next(first) == next(second) == record(1)
 
 
-def test_a_reader_that_was_stopped_learns_how_much_it_missed_and_nobody_else_notices() -> None:
+def test_a_subscriber_that_was_stopped_learns_how_much_it_missed_and_nobody_else_notices() -> None:
     sent, me = 5000, psutil.Process()
     code = (
         "import sys; from stream.client import subscribe\n"
@@ -104,7 +104,7 @@ def test_a_reader_that_was_stopped_learns_how_much_it_missed_and_nobody_else_not
         at, missing, gap = 0, 0, 0
         while at < sent:
             line = stopped.stdout.readline()
-            assert line, "the reader has ended"
+            assert line, "the subscriber has ended"
             index, records = line.split()
             if index == "None":
                 gap = int(records)
@@ -117,7 +117,7 @@ def test_a_reader_that_was_stopped_learns_how_much_it_missed_and_nobody_else_not
     assert missing > 0
 
 
-def test_a_reader_connects_again_and_says_that_the_publisher_is_another() -> None:
+def test_a_subscriber_connects_again_and_says_that_the_publisher_is_another() -> None:
     with publisher(TCP) as outlet, subscribe(outlet.address, "cam1", gaps=True, timeout_s=WAIT_S) as frames:
         address = outlet.address
         joined(outlet, frames)
@@ -128,7 +128,7 @@ def test_a_reader_connects_again_and_says_that_the_publisher_is_another() -> Non
             assert [next(frames), next(frames)] == [Gap("cam1", None), record(50)]
 
 
-def test_a_reader_may_start_before_the_publisher(tmp_path: Path) -> None:
+def test_a_subscriber_may_start_before_the_publisher(tmp_path: Path) -> None:
     address = f"ipc://{tmp_path}/keypoints"
     with subscribe(address, "cam1", timeout_s=WAIT_S) as frames, publisher(address) as outlet:
         outlet.send(record(3))

@@ -20,7 +20,7 @@ from configs.schema import PublishSettings
 from engines.ops.people import People
 from engines.ops.skeleton import COCO
 from stream.client import subscribe
-from stream.keys import KeyFolder, ReaderKey, read_secret
+from stream.keys import ClientKey, KeyFolder, read_secret
 from stream.messages import Begin, Drop, End, Frame, Message, SourceSpec, Status, Tracks
 from stream.pipeline import Pipeline
 from stream.records import Record, live_record_of, record_of
@@ -74,7 +74,7 @@ def test_a_live_source_s_record_says_what_was_lost_before_it(tmp_path: Path) -> 
     sink.close()
 
 
-def test_a_reader_learns_how_a_source_is_also_before_its_first_frame(tmp_path: Path) -> None:
+def test_a_subscriber_learns_how_a_source_is_also_before_its_first_frame(tmp_path: Path) -> None:
     address = f"ipc://{tmp_path}/keypoints"
     sink = Publish(PublishSettings(addresses=(address,)), COCO)
     list(sink.process(Status("cam1", "reconnecting", "no route to host")))
@@ -222,7 +222,7 @@ def test_beyond_this_machine_only_keys_of_the_list_get_anything(tmp_path: Path, 
                 next(frames)
 
 
-def test_a_removed_reader_gets_nothing_when_it_connects_anew(keys: Path) -> None:
+def test_a_removed_client_gets_nothing_when_it_connects_anew(keys: Path) -> None:
     with publisher("tcp://0.0.0.0:*", keys) as outlet:
         outlet.send(record(1))
         address = outlet.address.replace("0.0.0.0", "127.0.0.1")
@@ -236,7 +236,7 @@ def test_a_removed_reader_gets_nothing_when_it_connects_anew(keys: Path) -> None
 
 
 def _server(file: Path) -> str:
-    return read_secret(str(file), ReaderKey).server
+    return read_secret(str(file), ClientKey).server
 
 
 @pytest.mark.parametrize(
