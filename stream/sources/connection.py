@@ -166,7 +166,7 @@ def _video(container: InputContainer, pixels_max: int) -> VideoStream:
     if stream.codec_context is None:
         raise Disconnected("no decoder for its video codec", lasting=True)
     if (pixels := stream.width * stream.height) > pixels_max:
-        raise Disconnected(f"pictures of {pixels} pixels; frame_px2_max allows {pixels_max}", lasting=True)
+        raise Disconnected(f"pictures of {pixels} pixels; frame_pixels_max allows {pixels_max}", lasting=True)
     return stream
 
 
