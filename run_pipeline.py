@@ -94,7 +94,7 @@ def _run(given: dict[str, Any]) -> int:
         os.environ["POSESTREAM_QUIET"] = "1"  # for the stages' processes, which write of downloads themselves
     sources = _sources(settings)
     if given["realtime"] is False and any(spec.live for spec in sources):
-        print("posestream: a camera cannot wait: of its frames those are dropped that nobody has time for")
+        print("posestream: a camera cannot wait: frames that nobody has time for are dropped", file=sys.stderr)
 
     from stream.interrupts import Interrupts
     from stream.launch import launch
@@ -116,13 +116,14 @@ def _run(given: dict[str, Any]) -> int:
         with ProgressLine(settings.runtime.quiet) as line:
             summary, failure = launch(settings, specs, interrupts.count, line.show)
         _tell(summary, settings.runtime.quiet, given["json"])
-        if not settings.source.uris and summary.frames and settings.video.save:
-            _save_frame(specs[0].folder, summary.frames // 2, settings.runtime.quiet or given["json"])
-        if not settings.source.uris and summary.frames and not (settings.runtime.quiet or given["json"]):
-            _compare(Path(specs[0].folder))
+        if not settings.source.uris and summary.frames:
+            from stream.demo import outcome
+
+            lines = outcome(Path(specs[0].folder), summary.frames // 2)
+            print(*([] if settings.runtime.quiet or given["json"] else [*lines, ""]), sep="\n", end="")
     if failure:
         raise failure
-    return interrupts.exit_code() or _worst(summary)
+    return interrupts.exit_code() or summary.exit_code
 
 
 def _sources(settings: Settings) -> list[SourceSpec]:
@@ -152,29 +153,6 @@ def _tell(summary: Summary, quiet: bool, as_json: bool) -> None:
                 for name in source.outputs:
                     print(f"  {Path(source.folder) / name}")
         print(f"{summary.frames} frames in {summary.seconds:.1f} s, {summary.fps:.1f} fps")
-
-
-def _save_frame(folder: str, number: int, quiet: bool) -> None:
-    from stream.demo import save_picture
-
-    path = save_picture(Path(folder) / "overlay.mp4", number)
-    if not quiet:
-        print(f"one of its frames as a picture: {path}")
-
-
-def _compare(folder: Path) -> None:
-    """Say how near the demo's records come to the truth of its clip."""
-    from stream.demo_truth import TRUTH, told
-
-    records = folder / "keypoints.jsonl"
-    if records.exists():
-        print(told(folder / TRUTH, records))
-
-
-def _worst(summary: Summary) -> int:
-    if any(source.unusable for source in summary.sources):
-        return 3
-    return 4 if any(source.problem or source.damaged for source in summary.sources) else 0
 
 
 def _say(error: Exception) -> int:

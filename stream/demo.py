@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from engines.train.synthetic import Scene
 from engines.train.target import Target
-from stream.demo_truth import TRUTH, write_truth
+from stream.demo_truth import TRUTH, told, write_truth
 from stream.messages import SourceSpec
 
 FPS = 30
@@ -71,6 +71,18 @@ def with_scene(spec: SourceSpec) -> SourceSpec:
     clip = Path(spec.folder) / "scene.mp4"
     write_truth(clip.with_name(TRUTH), make_walkers(clip))
     return structs.replace(spec, uri=str(clip))
+
+
+def outcome(folder: Path, number: int) -> list[str]:
+    """Lines on a demo's run: a frame of its overlay as a picture, and how near its records come to the truth.
+
+    Args:
+        folder: with the outputs that the run has written.
+        number: of the frame.
+    """
+    overlay, records = folder / "overlay.mp4", folder / "keypoints.jsonl"
+    lines = [f"one of its frames as a picture: {save_picture(overlay, number)}"] if overlay.exists() else []
+    return [*lines, told(folder / TRUTH, records)] if records.exists() else lines
 
 
 def save_picture(overlay: Path, number: int) -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from configs.errors import OutputError, PosestreamError
+from configs.errors import OutputError, PosestreamError, SourceError
 from configs.schema import Settings
 from stream.messages import SourceSpec, StageFigures
 from stream.pipeline import PIPELINE
@@ -19,6 +19,7 @@ from stream.runtime.reports import Counts
 from stream.runtime.supervisor import StageError, Supervisor
 from stream.sinks.output import finish, part_of, writing
 
+_DAMAGED = 4
 _LIBRARIES = ("posestream", "torch", "numpy", "opencv-python", "av", "pyzmq", "filterpy")
 
 
@@ -92,6 +93,13 @@ class Summary(Struct, frozen=True):
     sent_bytes: dict[str, int]
     """What each group sent to the next: descriptions, no pixels."""
     run: Run
+
+    @property
+    def exit_code(self) -> int:
+        """0; 3 where a source was unusable, 4 where one was damaged: of a run that ended by itself."""
+        if any(source.unusable for source in self.sources):
+            return SourceError.exit_code
+        return _DAMAGED if any(source.problem or source.damaged for source in self.sources) else 0
 
 
 def launch(
