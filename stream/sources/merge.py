@@ -102,7 +102,7 @@ class _Reader(Thread):
                 if self._stopped and not isinstance(message, End):
                     end = self._source.end()
                     unread = isinstance(message, Frame)  # read when it was too late
-                    self._end = structs.replace(end, frames=end.frames - unread, stopped=True)
+                    self._end = structs.replace(end, frames=end.frames - unread, stopped=True, problem="")
                     break
                 self._keep(message)
         except BaseException as error:
