@@ -237,7 +237,7 @@ def test_an_address_that_cannot_be_used_gives_one_line(address: str, said: str) 
 
 
 def test_an_address_names_host_port_and_topic() -> None:
-    assert broker_of("mqtt://pi.local/home/pose/") == Broker(
-        "mqtt://pi.local/home/pose/", "pi.local", 1883, "home/pose"
+    assert broker_of("mqtt://pi.local/house/pose/") == Broker(
+        "mqtt://pi.local/house/pose/", "pi.local", 1883, "house/pose"
     )
     assert broker_of("mqtt://[::1]:1884/a") == Broker("mqtt://[::1]:1884/a", "::1", 1884, "a")
