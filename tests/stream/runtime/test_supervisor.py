@@ -322,7 +322,7 @@ def test_in_a_live_run_the_stages_behind_the_sources_are_restarted(
     # The sum goes on from the last cut before the gap, which may by chance be the very frame before it.
     breaks = [at for at in range(1, len(rows)) if rows[at][1] - rows[at - 1][1] != rows[at][2]]
     gaps = [at for at in range(1, len(rows)) if rows[at][0] != rows[at - 1][0] + 1]
-    start = min(breaks + gaps)
+    start = min(breaks + gaps, default=1)
     cut = rows[start][1] - rows[start][2]
     assert cut in {sum(range(0, each)) for each in range(0, 400, 10)}
     assert all(rows[at][1] - rows[at - 1][1] == rows[at][2] for at in range(start + 1, len(rows)))
