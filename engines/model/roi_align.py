@@ -81,7 +81,7 @@ def roi_align(
         mode="sum",
         per_sample_weights=weight.flatten(0, 2).to(pyramid.cells),
     )
-    return pooled.view(len(boxes), bins, bins, -1).permute(0, 3, 1, 2)
+    return pooled.view(len(boxes), bins, bins, pyramid.cells.shape[1]).permute(0, 3, 1, 2)
 
 
 def _outer(y: Tensor, x: Tensor, join: Callable[[Tensor, Tensor], Tensor]) -> Tensor:

@@ -61,3 +61,11 @@ def test_the_level_rises_with_each_doubling_of_the_side_and_ends_where_levels_en
     boxes = torch.stack((torch.zeros(9), torch.zeros(9), sides, sides), 1)
     assert level_of(boxes, 3, 3).tolist() == [0, 0, 0, 0, 0, 1, 1, 2, 2]
     assert level_of(boxes, 2, 4).tolist() == [0, 0, 0, 1, 1, 2, 2, 3, 3]
+
+
+def test_no_boxes_give_no_features_and_gradients_all_the_same() -> None:
+    levels = tuple(torch.randn(2, 5, side, side, requires_grad=True) for side in (8, 4))
+    pooled = roi_align(Pyramid.of(levels, level_first=3), torch.zeros(0, 4), torch.zeros(0, dtype=torch.long), 7)
+    assert pooled.shape == (0, 5, 7, 7)
+    pooled.sum().backward()
+    assert not levels[0].grad.any()
