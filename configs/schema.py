@@ -203,7 +203,9 @@ class RuntimeSettings(Section):
         "where a batch asks for more.",
     )
     cut_every: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
-        0, description="After so many frames of a file the state of all stages is taken; 0: never."
+        256,
+        description="After so many frames of a file what is done is committed: from there an interrupted run goes on; "
+        "0: never.",
     )
     hang_after_s: Annotated[float, Field(gt=0, le=3600)] = Field(
         120.0, description="A stage that makes no progress for so long, though frames wait for it, is taken for hung."

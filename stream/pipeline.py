@@ -59,5 +59,5 @@ class Pipeline:
         if name == "video":
             from stream.sinks.video import VideoSink
 
-            return VideoSink(settings.video)
+            return VideoSink(settings.video, settings.runtime.cut_every)
         raise ValueError(f"no stage is called {name!r}")

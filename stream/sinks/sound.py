@@ -20,8 +20,9 @@ _SEEK_EARLY_US = 500_000  # a seek may land late by a packet or two
 class Sound:
     """The sound of a file, track by track: as it is where MP4 can hold it, else as AAC."""
 
-    def __init__(self, source: InputContainer, tracks: list[_Track], origin_ns: int) -> None:
+    def __init__(self, source: InputContainer, out: OutputContainer, tracks: list[_Track], origin_ns: int) -> None:
         self._source, self._tracks = source, {track.stream.index: track for track in tracks}
+        self._out = out
         self._origin_ns = origin_ns
         self._read = self._moved()
         self._next: Packet[AudioStream] | None = None
@@ -48,12 +49,26 @@ class Sound:
         best = source.streams.best("audio")
         streams = sorted(source.streams.audio, key=lambda stream: stream is not best)  # players take the first
         if tracks := [track for stream in streams if (track := _Track.of(stream, out, origin_ns))]:
-            return cls(source, tracks, origin_ns)
+            return cls(source, out, tracks, origin_ns)
         source.close()
         return None
 
-    def packets(self, until_ns: int | None) -> Iterator[Packet[AudioStream]]:
-        """What is heard before a time of the source, in nanoseconds; None: all that is left."""
+    def write(self, until_ns: int | None) -> None:
+        """Write what is heard before a time of the source, in nanoseconds; None: all that is left.
+
+        Sound that MP4 does not take is given up.
+        """
+        try:
+            for packet in self._packets(until_ns):
+                self._out.mux(packet)
+        except (av.ArgumentError, av.InvalidDataError):
+            self._read, self._next = iter(()), None
+
+    def close(self) -> None:
+        """Close the source."""
+        self._source.close()
+
+    def _packets(self, until_ns: int | None) -> Iterator[Packet[AudioStream]]:
         while packet := self._next or next(self._read, None):
             self._next = packet
             assert packet.pts is not None
@@ -61,10 +76,6 @@ class Sound:
                 return
             self._next = None
             yield packet
-
-    def close(self) -> None:
-        """Close the source."""
-        self._source.close()
 
     def _moved(self) -> Iterator[Packet[AudioStream]]:
         """Packets of all tracks, in the file's order; a damaged file ends them."""
