@@ -50,12 +50,13 @@ class Target:
 
     def take(self, which: NDArray[np.intp] | NDArray[np.bool_]) -> Target:
         """The chosen people, by index or by mask, in that order."""
-        arrays = {name: getattr(self, name)[which] for name in _ARRAYS}
+        arrays: dict[str, Any] = {name: getattr(self, name)[which] for name in _ARRAYS}
         return replace(self, **arrays)
 
     def joined(self, others: Sequence[Target]) -> Target:
         """These people and then the others', as people of this picture."""
-        arrays = {name: np.concatenate([getattr(each, name) for each in (self, *others)]) for name in _ARRAYS}
+        everybody = (self, *others)
+        arrays: dict[str, Any] = {name: np.concatenate([getattr(each, name) for each in everybody]) for name in _ARRAYS}
         return replace(self, **arrays)
 
     def mapped(self, matrix: Matrix, size_hw: tuple[int, int]) -> Target:
