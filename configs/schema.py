@@ -34,7 +34,7 @@ class EngineSettings(Section):
     weights: str = Field("auto", description="auto: what belongs to the model; else a published name or a file's path.")
     device: str = Field(
         "auto",
-        description="auto: cuda where there is one, else cpu. Several, as cuda:0,cuda:1: sources are shared out.",
+        description="auto: cuda where there is one, else cpu. Several, as cuda:0,cuda:1: frames are shared out.",
     )
     backend: BackendName = Field("auto", description="What runs the network's parts; auto: measured once, then kept.")
     precision: Literal["auto", "fp32", "fp16"] = Field(
@@ -73,8 +73,12 @@ class EngineSettings(Section):
 
 
 class InferSettings(Section):
-    """How frames are gathered into batches."""
+    """How frames are shared out over networks, and gathered into batches."""
 
+    workers: Annotated[int, Field(ge=1, le=64)] | None = Field(
+        None,
+        description="Networks a device that share the frames of files; null: on a CPU one a core, 8 at most, else 1.",
+    )
     batch_max: Annotated[int, Field(ge=1, le=64)] | None = Field(
         None, description="Frames in one batch at most; null: 1 on a CPU, on a GPU 8 and at most half of runtime.slots."
     )

@@ -115,6 +115,8 @@ class Begin(Struct, frozen=True, tag="begin"):
     """True if the file holds sound."""
     pixel_aspect: tuple[int, int] = (1, 1)
     """Width to height of a pixel of the upright picture, as 64:45."""
+    order: int = 0
+    """As of a `Frame`."""
 
 
 class Frame(Struct, frozen=True, tag="frame"):
@@ -143,6 +145,8 @@ class Frame(Struct, frozen=True, tag="frame"):
     """Stage -> when it was done with this frame, on the monotonic clock."""
     pixel_aspect: tuple[int, int] = (1, 1)
     """Width to height of a pixel, as 64:45; (1, 1): square."""
+    order: int = 0
+    """Counts what its source's reader has given, Begin first; 0 where nothing can come out of order."""
 
     @property
     def picture(self) -> NDArray[np.uint8]:
@@ -196,6 +200,8 @@ class Cut(Struct, frozen=True, tag="cut"):
     """Of the first frame after it."""
     states: dict[str, bytes] = {}
     """Stage -> its snapshot here; `SourceSpec.states` takes it."""
+    order: int = 0
+    """As of a `Frame`."""
 
 
 class Status(Struct, frozen=True, tag="status"):
@@ -241,6 +247,8 @@ class End(Struct, frozen=True, tag="end"):
     """What else the user should know, a line each, such as which pictures could not be read."""
     lost: dict[str, int] = {}
     """Cause -> frames that a live source offered and that were not given: "busy", "damaged"."""
+    order: int = 0
+    """As of a `Frame`."""
 
 
 Message = Begin | Frame | Poses | Tracks | Drop | Cut | Status | End

@@ -23,6 +23,8 @@ class Stage(ABC):
     """How long it likes to wait for more before `pause`."""
     slots_wanted: int = 0
     """Frames under way at once that keep it busy; 0: as many as any."""
+    together: int = 1
+    """Frames of a recording that it works on at once."""
     notes: Sequence[str] = ()
     """Lines to be shown to the user: what it chose and why, what it could not use; more may come while it works."""
 
@@ -56,6 +58,7 @@ class Chain(Stage):
         self.stages = tuple(stages)
         self.patience_s = max((stage.patience_s for stage in self.stages), default=0.0)
         self.slots_wanted = max((stage.slots_wanted for stage in self.stages), default=0)
+        self.together = max((stage.together for stage in self.stages), default=1)
 
     @property
     def notes(self) -> Sequence[str]:  # type: ignore[override]

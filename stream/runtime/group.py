@@ -15,6 +15,7 @@ from configs.errors import EXIT_FAILED, PosestreamError
 from configs.schema import Settings
 from stream.messages import Begin, Cut, Drop, End, Frame, Message, Status, Tracks, frame_of
 from stream.runtime.frame_store import FrameStore
+from stream.runtime.in_order import InOrder
 from stream.runtime.metrics import Metered, StageMeter, timed
 from stream.runtime.reports import Beat, Began, Counts, Done, Ended, Failed, Go, Joined, Reached, Ready
 from stream.runtime.topology import Factory, GroupSpec
@@ -50,7 +51,7 @@ def failure(error: Exception) -> Failed:
 
 class _GroupLoop:
     def __init__(self, spec: GroupSpec, settings: Settings, factory: Factory, sockets: GroupSockets) -> None:
-        engine = settings.engine.model_copy(update={"device": spec.device})
+        engine = settings.engine.model_copy(update={"device": spec.device, "threads": spec.threads})
         self._settings = settings.model_copy(update={"engine": engine})
         self._spec, self._factory, self._sockets = spec, factory, sockets
         self._meters = {name: StageMeter() for name in spec.stages}
@@ -68,7 +69,7 @@ class _GroupLoop:
         try:
             sockets.beat = self._beat
             self._stage = stage
-            sockets.report(Ready(self._new_notes(), stage.slots_wanted))
+            sockets.report(Ready(self._new_notes(), stage.slots_wanted, stage.together))
             sockets.wait_to_go()
             if self._spec.inbox:
                 self._serve(stage)
@@ -90,7 +91,8 @@ class _GroupLoop:
     def _made(self) -> Stage:
         names = self._spec.stages if self._spec.inbox else self._spec.stages[1:]
         made = [(name, self._factory.stage(name, self._settings)) for name in names]
-        return Chain([Metered(name, stage, self._meters[name]) for name, stage in made])
+        stages: list[Stage] = [Metered(name, stage, self._meters[name]) for name, stage in made]
+        return Chain([InOrder(self._spec.pool), *stages] if self._spec.pool > 1 else stages)
 
     def _read(self, stage: Stage) -> None:
         """First the slot, then the frame: one that waited for a slot would grow old meanwhile."""
@@ -137,7 +139,7 @@ class _GroupLoop:
             if isinstance(message, Drop):
                 self._sockets.release(message.frame)
                 message = structs.replace(message, frame=structs.replace(message.frame, pixels=None))
-            if self._spec.outlet:
+            if self._spec.outlets:
                 self._sockets.send(message)
             else:
                 self._count(message)

@@ -44,6 +44,28 @@ class Meter:
         return figures
 
 
+def joined(one: Mapping[str, StageFigures], other: Mapping[str, StageFigures]) -> dict[str, StageFigures]:
+    """Figures by stage of several groups that share out the frames; percentiles are means, weighted by the frames."""
+    return dict(one) | {name: _sum(one.get(name, StageFigures()), figures) for name, figures in other.items()}
+
+
+def _sum(one: StageFigures, other: StageFigures) -> StageFigures:
+    frames = one.frames + other.frames
+    causes = sorted({*one.dropped, *other.dropped})
+
+    def mean(of_one: float, of_other: float) -> float:
+        return round((one.frames * of_one + other.frames * of_other) / frames, 3) if frames else 0.0
+
+    return StageFigures(
+        frames=frames,
+        busy_s=one.busy_s + other.busy_s,
+        p50_ms=mean(one.p50_ms, other.p50_ms),
+        p95_ms=mean(one.p95_ms, other.p95_ms),
+        p99_ms=mean(one.p99_ms, other.p99_ms),
+        dropped={cause: one.dropped.get(cause, 0) + other.dropped.get(cause, 0) for cause in causes},
+    )
+
+
 class StageMeter:
     """The meters of one stage: of the whole run, and of each source that is open."""
 
@@ -91,6 +113,7 @@ class Metered(Stage):
     def __init__(self, name: str, stage: Stage, meter: StageMeter) -> None:
         self._name, self._stage, self._meter = name, stage, meter
         self.patience_s, self.slots_wanted, self.notes = stage.patience_s, stage.slots_wanted, stage.notes
+        self.together = stage.together
 
     def process(self, message: Message) -> Iterator[Message]:
         for given in timed(self._name, self._meter, self._stage.process(message)):

@@ -6,9 +6,8 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from msgspec import structs
-
 from stream.messages import Begin, Cut, StageFigures, Status
+from stream.runtime.metrics import joined
 from stream.runtime.reports import Beat, Began, Counts, Ended
 
 
@@ -79,18 +78,10 @@ class Progress:
         self.restarts += 1
 
     def stages(self) -> dict[str, StageFigures]:
-        """Each stage's figures; of several groups with the same stages, the last heard of with the frames of all."""
+        """Each stage's figures; of several groups with the same stages, of all together."""
         merged: dict[str, StageFigures] = {}
         for beat in self.beats.values():
-            for name, figures in beat.stages.items():
-                before = merged.get(name, StageFigures())
-                causes = {*before.dropped, *figures.dropped}
-                merged[name] = structs.replace(
-                    figures,
-                    frames=figures.frames + before.frames,
-                    busy_s=figures.busy_s + before.busy_s,
-                    dropped={at: before.dropped.get(at, 0) + figures.dropped.get(at, 0) for at in sorted(causes)},
-                )
+            merged = joined(merged, beat.stages)
         return merged
 
 

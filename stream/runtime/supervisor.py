@@ -72,11 +72,10 @@ class Supervisor:
         self._is_ipc = settings.runtime.transport == "ipc"
         self._restarted_s: list[float] = []
         self._era = 0
-        # Without a word of the user, what a batch on a GPU asks for: the memory is taken only where pictures lie.
-        self._slots = settings.runtime.slots or 2 * (settings.infer.batch_max or 8) + 2
+        self._slots = 0
         self._members: dict[str, Member] = {}
         self._stores: dict[int, FrameStore] = {}
-        self._slots_wanted = _SLOTS_LEAST
+        self._together = 1
         self._failure: StageError | None = None
         self._deadlines_s: tuple[float, float] | None = None
         self._abandoned = False
@@ -119,6 +118,10 @@ class Supervisor:
 
     def _make_stores(self, specs: list[GroupSpec]) -> None:
         slot_bytes = self._settings.decode.frame_pixels_max * 3
+        # Without a word of the user, what batches on GPUs ask for: the memory is taken only where pictures lie.
+        batches = 2 * sum("infer" in spec.stages for spec in specs)
+        usual = min(batches * (self._settings.infer.batch_max or 8) + 2, frame_store.SLOTS_MAX)
+        self._slots = self._settings.runtime.slots or usual
         for spec in specs if len(specs) > 1 else ():
             if spec.store >= 0:
                 fds = frame_store.create(self._slots, slot_bytes)
@@ -176,7 +179,7 @@ class Supervisor:
                 self.progress.notes += [
                     note for note in report.notes if not self._era or note not in self.progress.notes
                 ]
-                self._slots_wanted = max(self._slots_wanted, report.slots_wanted)
+                self._together = max(self._together, report.together)
                 self._go_if_ready()
 
     def _go_if_ready(self) -> None:
@@ -187,12 +190,13 @@ class Supervisor:
             progress = self.progress
             opened = {name: progress.states(name) for name in progress.began if name not in progress.ended}
             for member in self._members.values():
-                go = Go(self._slots_of(member.spec), self._era, opened if self._era else {})
+                go = Go(self._slots_of(member.spec), self._together, self._era, opened if self._era else {})
                 self._control.send(member.spec.identity, go)
 
     def _slots_of(self, spec: GroupSpec) -> int:
         """Frames of a decoder that may be under way: of a live source two, for who waits grows old."""
-        usual = self._settings.runtime.slots or min(self._slots_wanted, self._slots)
+        wanted = sum(member.slots_wanted for member in self._members.values())
+        usual = self._settings.runtime.slots or min(max(wanted, _SLOTS_LEAST), self._slots)
         live = bool(spec.sources) and all(source.live for source in spec.sources)
         return min(usual, 2 * len(spec.sources)) if live else usual
 
@@ -258,7 +262,7 @@ class Supervisor:
 
     def _anew(self, spec: GroupSpec) -> GroupSpec:
         """The group in the next era, which hears of no sender that has finished before."""
-        feeds = [each for each in self._members.values() if each.spec.outlet == spec.inbox and each.state is not Done]
+        feeds = [each for each in self._members.values() if spec.inbox in each.spec.outlets and each.state is not Done]
         return structs.replace(spec, era=self._era, senders=len(feeds))
 
     def _behind_sources(self) -> list[Member]:
