@@ -8,12 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from configs.errors import OutputError, PosestreamError, SourceError
 from configs.schema import Settings
+from stream.job import Job
 from stream.messages import SourceSpec, StageFigures
 from stream.pipeline import PIPELINE
+from stream.recovery import Recovery
 from stream.runtime.progress import Progress
 from stream.runtime.reports import Counts
 from stream.runtime.supervisor import StageError, Supervisor
@@ -50,6 +52,8 @@ class SourceSummary(Struct, frozen=True):
     """Why it could not be read, or not to its end; empty if all went well."""
     notes: tuple[str, ...] = ()
     """What else the user should know, a line each, such as which pictures could not be read."""
+    before: bool = False
+    """An earlier run has done all of it, and this one nothing."""
 
     @property
     def unusable(self) -> bool:
@@ -72,6 +76,8 @@ class SourceFile(Struct, frozen=True):
     schema: str
     source: SourceSummary
     run: Run
+    job: Job | None
+    """What was made of what; None of a source that cannot be read again."""
 
 
 class Summary(Struct, frozen=True):
@@ -111,7 +117,8 @@ def launch(
 ) -> tuple[Summary, PosestreamError | None]:
     """Run the pipeline; each source's folder gets its outputs and, as soon as the source has ended, a run.json.
 
-    A folder in which nothing was written keeps the outputs and the run.json that an older run left there.
+    What an earlier run has left undone of a recording is continued, what it has finished is left alone; where stages
+    die, all begin again at the last commit. A folder in which nothing was written keeps the outputs and the run.json that an older run left there.
 
     Args:
         settings: of the run.
@@ -126,23 +133,33 @@ def launch(
     Returns:
         The summary and, where a stage failed or a run.json could not be written, that error.
     """
-    if factory == PIPELINE:
+    progress = Progress()
+    recovery = Recovery(settings, specs, progress)
+    remaining = recovery.remaining()
+    if factory == PIPELINE and not recovery.finished:
         from stream.sources.probe import check  # loads FFmpeg
 
         if not any(spec.kind == "pipe" for spec in specs):  # what was read of one is gone
-            check(specs, settings.decode, settings.live)
-    supervisor = Supervisor(settings, specs, factory)
-    reporter = _Reporter(settings, specs, supervisor.progress)
+            check(remaining, settings.decode, settings.live)
+    recovery.announce()
+    reporter = _Reporter(settings, specs, progress, recovery)
 
     def seen(progress: Progress) -> None:
+        recovery.follow()
         reporter.write_ended()
         watch(progress)
 
-    failure: StageError | None = None
-    try:
-        supervisor.run(stops, seen)
-    except StageError as error:
-        failure = error
+    failure: PosestreamError | None = None
+    while remaining:
+        supervisor = Supervisor(settings, remaining, factory, progress, recovery)
+        try:
+            supervisor.run(stops, seen)
+            break
+        except (StageError, OutputError) as error:
+            if not recovery.begin_again():
+                failure = error
+                break
+        remaining = recovery.remaining()
     reporter.write_all()
     return reporter.summary(stops() > 0, failure), failure or reporter.problem
 
@@ -150,10 +167,13 @@ def launch(
 class _Reporter:
     """Sums up each source as it ends, and the run."""
 
-    def __init__(self, settings: Settings, specs: Sequence[SourceSpec], progress: Progress) -> None:
-        self._settings, self._specs, self._progress = settings, specs, progress
+    def __init__(self, settings: Settings, specs: Sequence[SourceSpec], progress: Progress, recovery: Recovery) -> None:
+        self._settings, self._specs, self._progress, self._recovery = settings, specs, progress, recovery
         self._before = {spec.name: _outputs(spec) for spec in specs}
-        self._written: dict[str, SourceSummary] = {}
+        self._written = {
+            name: structs.replace(msgspec.json.decode(summary, type=SourceSummary), before=True)
+            for name, summary in recovery.finished.items()
+        }
         self.problem: OutputError | None = None
         """Why a run.json could not be written, of the first such."""
 
@@ -169,21 +189,22 @@ class _Reporter:
             if spec.name not in self._written:
                 self._write(spec)
 
-    def summary(self, interrupted: bool, failure: StageError | None) -> Summary:
+    def summary(self, interrupted: bool, failure: PosestreamError | None) -> Summary:
         """How the whole run went."""
         progress = self._progress
         seconds = (progress.finished_s or 0) - progress.started_s if progress.started_s else 0.0
         sources = [self._written[spec.name] for spec in self._specs]
         frames = sum(source.frames for source in sources)
+        done = sum(source.frames for source in sources if not source.before)
         return Summary(
             schema="summary.v1",
             sources=sources,
             frames=frames,
             people=sum(source.people for source in sources),
             seconds=round(seconds, 3),
-            fps=_rate(frames, seconds),
+            fps=_rate(done, seconds),
             interrupted=interrupted,
-            failure=f"{failure.group}: {failure}" if failure else "",
+            failure=f"{failure.group}: {failure}" if isinstance(failure, StageError) else str(failure or ""),
             stages=progress.stages(),
             memory_bytes={group: beat.memory_bytes for group, beat in progress.beats.items()},
             sent_bytes={group: beat.sent_bytes for group, beat in progress.beats.items()},
@@ -193,13 +214,15 @@ class _Reporter:
     def _write(self, spec: SourceSpec) -> None:
         source = self._written[spec.name] = self._source(spec, self._before[spec.name])
         if not source.outputs:
+            self._recovery.close(spec.name)
             return
         path = Path(spec.folder) / "run.json"
-        file = SourceFile("run.v2", source, self._run())
+        file = SourceFile("run.v2", source, self._run(), self._recovery.job(spec.name))
         try:
             with writing(path):
                 part_of(path).write_bytes(msgspec.json.format(msgspec.json.encode(file), indent=2) + b"\n")
             finish(path)
+            self._recovery.close(spec.name)
         except OutputError as error:
             part_of(path).unlink(missing_ok=True)
             self.problem = self.problem or error

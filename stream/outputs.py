@@ -7,23 +7,29 @@ import os
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from itertools import product
+from itertools import count, product
 from pathlib import Path
 
 from msgspec import structs
 
 from configs.errors import OutputError
 from configs.schema import Settings
+from stream.job import difference, is_recording, job_of
 from stream.messages import SourceSpec
+from stream.unfinished import LOCK, clear, is_vacant, left_in
 
-LOCK = ".posestream.lock"
-"""Held by the run that owns the folder. The kernel frees it however the run ends, so the file alone means nothing."""
 _WRITTEN = ("overlay.mp4", "keypoints.jsonl", "run.json", "frame.png")
+
+
+class _InUseError(OutputError):
+    """Another run owns the folder."""
 
 
 @contextmanager
 def output_folders(specs: Sequence[SourceSpec], settings: Settings) -> Iterator[list[SourceSpec]]:
     """The sources with a folder each, which no other run can take meanwhile; those left empty are removed again.
+
+    Where the same is being made of a recording, or was, its folder is taken again: see `stream.recovery`.
 
     Args:
         specs: the sources; an empty uri: it will be made in its folder.
@@ -35,8 +41,7 @@ def output_folders(specs: Sequence[SourceSpec], settings: Settings) -> Iterator[
     with ExitStack() as held:
         placed = []
         for spec, path in zip(specs, _wanted(specs, settings.output.folder), strict=True):
-            folder = held.enter_context(_made(path, settings.output.overwrite))
-            held.enter_context(_locked(folder))
+            folder = held.enter_context(_owned(path, _Claim(spec, settings)))
             placed.append(structs.replace(spec, folder=str(folder)))
         _refuse_outputs_as_sources(placed, settings.source.uris)
         yield placed
@@ -51,23 +56,69 @@ def _wanted(specs: Sequence[SourceSpec], output: str | None) -> list[Path]:
     return [path] if len(specs) == 1 else [path / spec.name for spec in specs]
 
 
+class _Claim:
+    """Which of the folders that are there already a source may take."""
+
+    def __init__(self, spec: SourceSpec, settings: Settings) -> None:
+        self._spec, self._settings = spec, settings
+        self.overwrite = settings.output.overwrite
+
+    def may_take(self, folder: Path) -> bool:
+        """Whether it belongs to the source: for it holds what is being made of it, or nothing, or is to be overwritten.
+
+        Raises:
+            OutputError: it was named, and what is unfinished there is something else.
+        """
+        if self.overwrite or is_vacant(folder):
+            return True
+        left = left_in(folder)
+        if left.job is None or not is_recording(self._spec):
+            return False
+        differs = difference(left.job, job_of(self._spec, self._settings))
+        if differs and not left.finished and self._settings.output.folder is not None:
+            raise OutputError(
+                f"output {folder} holds an unfinished run of another kind: {differs}; --overwrite begins anew, "
+                "another --output keeps it"
+            )
+        return not differs
+
+    def take(self, folder: Path) -> None:
+        """Remove what no run is to go on from."""
+        if self.overwrite or is_vacant(folder):
+            clear(folder)
+
+
 @contextmanager
-def _made(path: Path, overwrite: bool) -> Iterator[Path]:
-    """The folder, or the next free one of name, name-2, name-3; at the end, if it was made here, gone if empty."""
-    folder, number, made = path, 1, list[Path]()
-    try:
-        while not _make(folder, made):
-            if overwrite:
-                break
-            if path.name in ("", ".."):
-                raise OutputError(f"output {path} is there already; name a new folder or give --overwrite")
-            number += 1
-            folder = path.with_name(f"{path.name}-{number}")
-        yield folder
-    finally:
-        for each in reversed(made):
-            with suppress(OSError):  # it is not empty
-                each.rmdir()
+def _owned(path: Path, claim: _Claim) -> Iterator[Path]:
+    """The folder, or the next of name, name-2, name-3 that may be taken; at the end, if made here, gone if empty."""
+    made = list[Path]()
+    with ExitStack() as held:
+        held.callback(_remove_empty, made)
+        for folder in _numbered(path):
+            if not _make(folder, made) and not claim.may_take(folder):
+                continue
+            try:
+                held.enter_context(_locked(folder))
+            except _InUseError:
+                if claim.overwrite or not is_vacant(folder):
+                    raise
+                continue
+            claim.take(folder)
+            yield folder
+            return
+
+
+def _numbered(path: Path) -> Iterator[Path]:
+    yield path
+    if path.name in ("", ".."):
+        raise OutputError(f"output {path} is there already; name a new folder or give --overwrite")
+    yield from (path.with_name(f"{path.name}-{number}") for number in count(2))
+
+
+def _remove_empty(made: Sequence[Path]) -> None:
+    for each in reversed(made):
+        with suppress(OSError):  # it is not empty
+            each.rmdir()
 
 
 def _make(folder: Path, made: list[Path]) -> bool:
@@ -96,7 +147,7 @@ def _locked(folder: Path) -> Iterator[None]:
         descriptor = _lock(path)
     except BlockingIOError:
         owner = path.read_text(errors="replace").strip() if path.exists() else ""
-        raise OutputError(
+        raise _InUseError(
             f"output {folder} is in use by {owner or 'another run'}; wait for it or choose another --output"
         ) from None
     except OSError as error:

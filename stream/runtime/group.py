@@ -153,7 +153,7 @@ class _GroupLoop:
             case Tracks() | Drop():
                 self._tally.add(message)
             case Cut():
-                self._sockets.report(Reached(message))
+                self._sockets.report(Reached(message, self._tally.sources.get(message.source, Counts())))
             case End():
                 self._sockets.report(Ended(message, self._tally.close(message.source)))
 

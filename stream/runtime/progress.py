@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from stream.messages import Begin, Cut, StageFigures, Status
 from stream.runtime.metrics import joined
-from stream.runtime.reports import Beat, Began, Counts, Ended
+from stream.runtime.reports import Beat, Began, Counts, Ended, Reached
 
 
 @dataclass
@@ -40,18 +40,45 @@ class Progress:
     _began_s: dict[str, float] = field(default_factory=dict)
     _ended_s: dict[str, float] = field(default_factory=dict)
     _before: dict[str, Counts] = field(default_factory=dict)
-    """Of sources that were open at a restart: what had passed before it."""
+    """Of sources that were open at a restart, or are continued: what had passed before it."""
+    _before_s: dict[str, float] = field(default_factory=dict)
+    """Source that is continued -> how long it had been worked on before."""
+    _at_cut: dict[str, Counts] = field(default_factory=dict)
 
     def seconds(self, source: str) -> float:
         """How long a source has been read and worked on; 0.0 if it was never opened."""
+        before_s = self._before_s.get(source, 0.0)
         if source not in self._began_s:
-            return 0.0
-        return self._ended_s.get(source, self.finished_s or time.monotonic()) - self._began_s[source]
+            return before_s
+        return before_s + self._ended_s.get(source, self.finished_s or time.monotonic()) - self._began_s[source]
 
     def begin(self, begun: Began) -> None:
         """Take note of a source that was opened."""
         self.began[begun.begin.spec.name] = begun.begin
         self._began_s.setdefault(begun.begin.spec.name, time.monotonic())
+
+    def reach(self, reached: Reached) -> None:
+        """Take note of a cut that has passed the whole pipeline."""
+        name = reached.cut.source
+        self.cuts[name] = reached.cut
+        self._at_cut[name] = _sum(self._before.get(name, Counts()), reached.counts)
+
+    def counts_at_cut(self, source: str) -> Counts:
+        """What of a source had passed the whole pipeline at its last cut."""
+        return self._at_cut[source]
+
+    def go_on(self, source: str, cut: Cut, frames: int, people: int, seconds: float) -> None:
+        """Take note that a source is continued from a cut.
+
+        Args:
+            source: which.
+            cut: where.
+            frames: that had passed by then.
+            people: in them.
+            seconds: that it had been worked on.
+        """
+        self.cuts[source], self._before_s[source] = cut, seconds
+        self._before[source] = self._at_cut[source] = Counts(frames, people)
 
     def end(self, ended: Ended) -> None:
         """Take note of a source that has ended."""
@@ -75,6 +102,16 @@ class Progress:
         self._before = {name: self.counts(name) for name in self.began if name not in self.ended}
         for group in groups:
             self.beats.pop(group, None)
+        self.restarts += 1
+
+    def begin_again(self) -> None:
+        """Take note that all groups begin anew; what had passed since the last cuts passes once more."""
+        for name in [name for name in self.began if name not in self.ended]:
+            self._before_s[name] = self.seconds(name)
+            self._before[name] = self._at_cut.get(name, Counts())
+            del self._began_s[name]
+        self.beats.clear()
+        self.finished_s = None
         self.restarts += 1
 
     def stages(self) -> dict[str, StageFigures]:

@@ -70,6 +70,8 @@ class Reached(Struct, frozen=True, tag=True):
     """A cut has passed the whole pipeline: its states are complete, and the sinks have all frames before it."""
 
     cut: Cut
+    counts: Counts
+    """What of its source had passed by then, since this group was started."""
 
 
 class Failed(Struct, frozen=True, tag=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from msgspec import structs
 
@@ -57,17 +58,37 @@ class StageError(PosestreamError, RuntimeError):
             self.add_note(f"in stage {group}: {failed.trace}")
 
 
+class Recovers(Protocol):
+    """Keeps what is done, and decides whether a run that loses nothing begins again after a failure."""
+
+    def keep(self, reached: Reached) -> None:
+        """Keep what is done at a cut."""
+
+    def grants(self, failed: Failed) -> bool:
+        """Whether all groups are to be started again: they are then killed, and `run` raises the failure."""
+
+
 class Supervisor:
     """One run of the pipeline over its sources."""
 
-    def __init__(self, settings: Settings, sources: Sequence[SourceSpec], factory: str) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        sources: Sequence[SourceSpec],
+        factory: str,
+        progress: Progress | None = None,
+        recovery: Recovers | None = None,
+    ) -> None:
         """Take note of what is to run; nothing is made yet.
 
         Args:
             settings: of the run.
             sources: at least one; names differ.
             factory: where stages come from, as module:class.
+            progress: of runs before this one, which it goes on with; None: there were none.
+            recovery: what does the remembering; None: a failure ends a run that loses nothing.
         """
+        self._recovery = recovery
         self._settings, self._sources, self._factory = settings, sources, factory
         self._is_ipc = settings.runtime.transport == "ipc"
         self._restarted_s: list[float] = []
@@ -79,7 +100,7 @@ class Supervisor:
         self._failure: StageError | None = None
         self._deadlines_s: tuple[float, float] | None = None
         self._abandoned = False
-        self.progress = Progress()
+        self.progress = progress or Progress()
 
     def run(self, stops: Callable[[], int], watch: Callable[[Progress], None]) -> Progress:
         """Run to the end of all sources, or until stopped.
@@ -172,7 +193,9 @@ class Supervisor:
             case Ended():
                 self.progress.end(report)
             case Reached():
-                self.progress.cuts[report.cut.source] = report.cut
+                self.progress.reach(report)
+                if self._recovery is not None:
+                    self._recovery.keep(report)
             case Failed():
                 self._fail(member, report)
             case Ready():
@@ -230,8 +253,10 @@ class Supervisor:
         if failed.exit_code in _MAY_PASS and self._may_restart(member):
             self._restart(member, failed)
             return
-        self._failure = self._failure or StageError(member.spec.name, failed)
-        if not self._deadlines_s:
+        is_first, self._failure = self._failure is None, self._failure or StageError(member.spec.name, failed)
+        if is_first and not self._deadlines_s and self._recovery is not None and self._recovery.grants(failed):
+            self._kill_all()
+        elif not self._deadlines_s:
             self._end_early(_FAIL_S)
 
     def _may_restart(self, member: Member) -> bool:
