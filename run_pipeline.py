@@ -147,12 +147,17 @@ def _tell(summary: Summary, quiet: bool, as_json: bool) -> None:
 
         print(msgspec.json.encode(summary).decode())
     elif not quiet:
-        for source in summary.sources:
-            if source.outputs:
-                print(f"{source.source}: {source.frames} frames" + ("" if source.complete else ", not complete"))
-                for name in source.outputs:
-                    print(f"  {Path(source.folder) / name}")
-        print(f"{summary.frames} frames in {summary.seconds:.1f} s, {summary.fps:.1f} fps")
+        _tell_outputs(summary)
+
+
+def _tell_outputs(summary: Summary) -> None:
+    for source in summary.sources:
+        if source.outputs:
+            print(f"{source.source}: {source.frames} frames" + ("" if source.complete else ", not complete"))
+            for name in source.outputs:
+                print(f"  {Path(source.folder) / name}")
+    if not all(source.before for source in summary.sources):
+        print(f"{summary.done} frames in {summary.seconds:.1f} s, {summary.fps:.1f} fps")
 
 
 def _say(error: Exception) -> int:

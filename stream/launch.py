@@ -87,6 +87,8 @@ class Summary(Struct, frozen=True):
     sources: list[SourceSummary]
     frames: int
     people: int
+    done: int
+    """Frames of the sources that this run worked on; the others were finished by earlier runs."""
     seconds: float
     """From the first frame that could flow to the last output closed; models load before."""
     fps: float
@@ -118,7 +120,8 @@ def launch(
     """Run the pipeline; each source's folder gets its outputs and, as soon as the source has ended, a run.json.
 
     What an earlier run has left undone of a recording is continued, what it has finished is left alone; where stages
-    die, all begin again at the last commit. A folder in which nothing was written keeps the outputs and the run.json that an older run left there.
+    die, all begin again at the last commit. A folder in which nothing was written keeps the outputs and the run.json
+    that an older run left there.
 
     Args:
         settings: of the run.
@@ -142,6 +145,7 @@ def launch(
         if not any(spec.kind == "pipe" for spec in specs):  # what was read of one is gone
             check(remaining, settings.decode, settings.live)
     recovery.announce()
+    watch(progress)
     reporter = _Reporter(settings, specs, progress, recovery)
 
     def seen(progress: Progress) -> None:
@@ -201,6 +205,7 @@ class _Reporter:
             sources=sources,
             frames=frames,
             people=sum(source.people for source in sources),
+            done=done,
             seconds=round(seconds, 3),
             fps=_rate(done, seconds),
             interrupted=interrupted,

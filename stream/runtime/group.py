@@ -57,6 +57,8 @@ class _GroupLoop:
         self._meters = {name: StageMeter() for name in spec.stages}
         self._tally, self._begun = _Tally(), _Begun()
         self._handled = self._noted = 0
+        self._has_gap = False
+        """Whether the run ends early without frames that were given: from here on nothing is whole at a cut."""
         self._stage: Stage | None = None
         self._beat_due_s = 0.0
         self._process = psutil.Process()
@@ -114,7 +116,9 @@ class _GroupLoop:
             elif isinstance(message, Status):
                 self._sockets.report(message)
             if has_slot or not isinstance(message, Frame):
-                self._give(stage.process(message))
+                self._give_whole(message, stage)
+            else:
+                self._has_gap = self._sockets.stopping()
 
     def _serve(self, stage: Stage) -> None:
         pause_due_s = 0.0  # counted from the first message after the last pause: that one waits longest
@@ -130,7 +134,12 @@ class _GroupLoop:
             self._handled += 1
             if isinstance(message, Frame) and self._sockets.stopping():
                 self._sockets.release(message)  # nobody has looked at it yet: the run ends early, without it
+                self._has_gap = True
                 continue
+            self._give_whole(message, stage)
+
+    def _give_whole(self, message: Message, stage: Stage) -> None:
+        if not (isinstance(message, Cut) and self._has_gap):
             self._give(stage.process(message))
 
     def _give(self, messages: Iterable[Message]) -> None:

@@ -47,10 +47,12 @@ class InOrder(Stage):
             del self._waiting[source]
 
     def flush(self) -> Iterator[Message]:
-        """What still waits, in order: the run ends early, and what it waited for does not come."""
+        """What still waits, in order: the run ends early, and what it waited for does not come.
+
+        A cut is not given: frames before it are missing.
+        """
         for waiting in self._waiting.values():
-            for order in sorted(waiting):
-                yield waiting[order]
+            yield from (waiting[order] for order in sorted(waiting) if not isinstance(waiting[order], Cut))
         for ends in self._ends.values():
             yield _joined(ends)
         self._waiting, self._ends = {}, {}

@@ -121,7 +121,7 @@ def test_a_run_that_breaks_says_how_far_it_came(tmp_path: Path) -> None:
     assert summary.frames == 42
 
 
-def test_a_summary_that_cannot_be_written_is_told_after_the_run_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_summary_that_cannot_be_written_is_told_after_the_run_which_can_be_done_again(tmp_path: Path) -> None:
     (tmp_path / "s0" / "run.json").mkdir(parents=True)
     spec = SourceSpec("s0", "file", "5", str(tmp_path / "s0"))
     settings = load(None, ["runtime.transport=inproc", "video.save=false"])
@@ -130,6 +130,9 @@ def test_a_summary_that_cannot_be_written_is_told_after_the_run_and_leaves_nothi
     assert failure is not None
     assert failure.exit_code == 5
     assert str(failure).endswith("run.json cannot be written: Is a directory; free space or choose another --output")
+    assert sorted(path.name for path in (tmp_path / "s0").iterdir()) == [".segments", "keypoints.jsonl", "run.json"]
+    (tmp_path / "s0" / "run.json").rmdir()
+    assert launch(settings, [spec], lambda: 0, lambda _: None, "numbered:Recorded")[1] is None
     assert sorted(path.name for path in (tmp_path / "s0").iterdir()) == ["keypoints.jsonl", "run.json"]
 
 

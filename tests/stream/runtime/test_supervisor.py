@@ -193,6 +193,20 @@ def test_frames_that_wait_for_a_slow_network_do_not_hold_a_stopped_run_up(tmp_pa
     assert progress.ended["s0"].end.stopped, "the run was cut off instead of coming to its end"
 
 
+@pytest.mark.parametrize("workers", [1, 3])
+def test_no_cut_passes_frames_that_a_stopped_run_leaves_out(tmp_path: Path, workers: int) -> None:
+    specs, asked = sources(tmp_path, 10_000), []
+
+    def watch(progress: Progress) -> None:
+        if progress.stages().get("track", StageFigures()).frames > 20:
+            asked.append(1)
+
+    progress = run(specs, "Slow", lambda: len(asked[:1]), watch, workers=workers, slots=12, cut_every=2)
+    rows = ledger(specs[0])
+    assert progress.cuts["s0"].index >= 2
+    assert [row[0] for row in rows][: progress.cuts["s0"].index] == list(range(progress.cuts["s0"].index))
+
+
 def test_a_stage_that_will_not_end_is_killed_in_time(tmp_path: Path) -> None:
     specs = sources(tmp_path, 10)
     asked_s: list[float] = []
