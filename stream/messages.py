@@ -66,6 +66,8 @@ class SourceSpec(Struct, frozen=True):
     """Frames at or after this time of the source are left out; None: as the settings say."""
     realtime: bool = False
     """A file or folder is played at its own clock, as if it were live."""
+    paused: bool = False
+    """Of a live source no frames are taken at first."""
 
     @property
     def live(self) -> bool:
@@ -137,8 +139,8 @@ class Frame(Struct, frozen=True, tag="frame"):
     """None: they were not needed any more where the frame went."""
     flags: tuple[str, ...] = ()
     """What was wrong with it, e.g. "damaged"."""
-    dropped: int = 0
-    """Frames lost just before this one."""
+    dropped: dict[str, int] = {}
+    """Cause -> frames lost just before this one: "busy", "damaged", "paused"."""
     times_ns: dict[str, int] = {}
     """Stage -> when it was done with this frame, on the monotonic clock."""
     pixel_aspect: tuple[int, int] = (1, 1)
@@ -202,8 +204,9 @@ class Status(Struct, frozen=True, tag="status"):
     """How a live source is, told when it changes; it may come before the source's Begin."""
 
     source: str
-    state: Literal["starting", "ok", "degraded", "reconnecting", "failed"]
-    """degraded: frames are damaged, or long in coming; reconnecting: none come, and the source is tried again."""
+    state: Literal["starting", "ok", "degraded", "reconnecting", "failed", "paused"]
+    """degraded: frames are damaged, or long in coming; reconnecting: none come, and the source is tried again; paused:
+    none are taken."""
     reason: str = ""
     """One line for people; empty if all is well."""
 
@@ -240,7 +243,7 @@ class End(Struct, frozen=True, tag="end"):
     notes: tuple[str, ...] = ()
     """What else the user should know, a line each, such as which pictures could not be read."""
     lost: dict[str, int] = {}
-    """Cause -> frames that a live source offered and that were not given: "busy", "damaged"."""
+    """Cause -> frames that a live source offered and that were not given: "busy", "damaged", "paused"."""
 
 
 Message = Begin | Frame | Poses | Tracks | Drop | Cut | Status | End

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from configs.schema import Settings
 from engines.ops.skeleton import Skeleton
+from stream.changes import Change, no_changes
 from stream.messages import Message, SourceSpec
 from stream.stage import Stage
 
@@ -16,11 +17,17 @@ PIPELINE = "stream.pipeline:Pipeline"
 class Pipeline:
     """Makes the stages that the settings name; heavy libraries are loaded here and nowhere earlier."""
 
-    def source(self, specs: Sequence[SourceSpec], settings: Settings, stop: Callable[[], bool]) -> Iterator[Message]:
+    def source(
+        self,
+        specs: Sequence[SourceSpec],
+        settings: Settings,
+        stop: Callable[[], bool],
+        changes: Callable[[], Iterable[Change]] = no_changes,
+    ) -> Iterator[Message]:
         """The messages of the first stage, until `stop()`: files in turn, live sources side by side."""
         from stream.decode import decode
 
-        return decode(specs, settings.decode, stop, settings.live, settings.runtime.cut_every)
+        return decode(specs, settings.decode, stop, settings.live, settings.runtime.cut_every, changes)
 
     def stage(self, name: str, settings: Settings) -> Stage:
         """A stage but the first.

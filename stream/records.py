@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -97,17 +98,17 @@ class Recorder:
         """Record of the source's next frame."""
         if not self._live:
             return record_of(tracks)
-        self._count("busy", tracks.frame.dropped)
+        self._count(tracks.frame.dropped)
         dropped, self._dropped = self._dropped, {}
         return live_record_of(tracks, dropped)
 
     def drop(self, drop: Drop) -> None:
         """Take note of a frame that gets no record."""
-        self._count("busy", drop.frame.dropped)
-        self._count(drop.cause, 1)
+        self._count(drop.frame.dropped)
+        self._count({drop.cause: 1})
 
-    def _count(self, cause: str, frames: int) -> None:
-        if frames:
+    def _count(self, dropped: Mapping[str, int]) -> None:
+        for cause, frames in dropped.items():
             self._dropped[cause] = self._dropped.get(cause, 0) + frames
 
 
@@ -145,7 +146,7 @@ def record_of(tracks: Tracks) -> Record:
         pts_s=round(frame.pts_ns / 1e9, 6),
         width=frame.width,
         height=frame.height,
-        dropped=frame.dropped,
+        dropped=sum(frame.dropped.values()),
         flags=list(frame.flags),
         people=[
             Person(number, scores[at], boxes[at], keypoints[at], raw[at], "predicted" if tracks.predicted else "seen")

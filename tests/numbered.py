@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar, TextIO
 
@@ -15,11 +15,13 @@ from msgspec import structs
 from configs.errors import EngineError
 from configs.schema import Settings
 from engines.ops.people import People, nobody
+from stream.changes import Change, no_changes
 from stream.messages import Begin, Cut, Drop, End, Frame, Message, Pixels, Poses, SourceSpec, Tracks, frame_of
 from stream.pipeline import Pipeline
 from stream.stage import Chain, Stage
 
 WIDTH, HEIGHT = 64, 48
+Changes = Callable[[], Iterable[Change]]
 
 
 class Numbered(Pipeline):
@@ -30,7 +32,9 @@ class Numbered(Pipeline):
 
     reader: ClassVar[dict[str, float]] = {}
 
-    def source(self, specs: Sequence[SourceSpec], settings: Settings, stop: Callable[[], bool]) -> Iterator[Message]:
+    def source(
+        self, specs: Sequence[SourceSpec], settings: Settings, stop: Callable[[], bool], changes: Changes = no_changes
+    ) -> Iterator[Message]:
         for spec in specs:
             yield Begin(spec, WIDTH, HEIGHT, 25.0)
             given = int(spec.states.get("decode", b"0"))
@@ -70,7 +74,9 @@ class Stuck(Numbered):
 class Waiting(Numbered):
     """The same with a frame each 20 ms and a network that likes to wait 100 ms for more."""
 
-    def source(self, specs: Sequence[SourceSpec], settings: Settings, stop: Callable[[], bool]) -> Iterator[Message]:
+    def source(
+        self, specs: Sequence[SourceSpec], settings: Settings, stop: Callable[[], bool], changes: Changes = no_changes
+    ) -> Iterator[Message]:
         for message in super().source(specs, settings, stop):
             time.sleep(20e-3)
             yield message
@@ -114,7 +120,9 @@ class Summing(Numbered):
 class Live(Summing):
     """Summing, of sources that are live: a frame each 2 ms, a cut after each tenth."""
 
-    def source(self, specs: Sequence[SourceSpec], settings: Settings, stop: Callable[[], bool]) -> Iterator[Message]:
+    def source(
+        self, specs: Sequence[SourceSpec], settings: Settings, stop: Callable[[], bool], changes: Changes = no_changes
+    ) -> Iterator[Message]:
         for message in super().source(specs, settings, stop):
             if isinstance(message, Begin):
                 message = structs.replace(message, live=True)

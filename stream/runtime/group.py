@@ -95,7 +95,8 @@ class _GroupLoop:
     def _read(self, stage: Stage) -> None:
         """First the slot, then the frame: one that waited for a slot would grow old meanwhile."""
         name = self._spec.stages[0]
-        source = self._factory.source(self._spec.sources, self._settings, self._sockets.stopping)
+        sockets = self._sockets
+        source = self._factory.source(self._spec.sources, self._settings, sockets.stopping, sockets.changes)
         messages = timed(name, self._meters[name], source, one_by_one=True)
         while True:
             has_slot = self._sockets.wait_for_slot()
@@ -205,8 +206,8 @@ class _Tally:
 
     def add(self, message: Tracks | Drop) -> None:
         counts = self.sources.setdefault(message.frame.source, Counts())
-        if message.frame.dropped:
-            counts.dropped["busy"] = counts.dropped.get("busy", 0) + message.frame.dropped
+        for cause, frames in message.frame.dropped.items():
+            counts.dropped[cause] = counts.dropped.get(cause, 0) + frames
         if isinstance(message, Drop):
             counts.dropped[message.cause] = counts.dropped.get(message.cause, 0) + 1
             return

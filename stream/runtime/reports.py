@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
+from stream.changes import Add, Pause, Remove, Resume
 from stream.messages import Begin, Cut, End, StageFigures, Status
 
 
@@ -100,6 +101,12 @@ class Hold(Struct, frozen=True, tag=True):
     """Send nothing until the next `Go`: the stages behind the sources are being restarted."""
 
 
+class Slots(Struct, frozen=True, tag=True):
+    """Frames of one decoder that may be under way at once, from now on."""
+
+    slots: int
+
+
 class Stop(Struct, frozen=True, tag=True):
     """Read no further, finish what is under way."""
 
@@ -109,7 +116,7 @@ class Abandon(Struct, frozen=True, tag=True):
 
 
 Report = Joined | Ready | Beat | Began | Status | Ended | Reached | Failed | Done
-Command = Go | Hold | Stop | Abandon
+Command = Go | Hold | Slots | Stop | Abandon | Add | Remove | Pause | Resume
 
 _ENCODER = msgspec.msgpack.Encoder()
 _REPORTS = msgspec.msgpack.Decoder(Report)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 from msgspec import Struct
 
 from configs.schema import Settings
+from stream.changes import Change
 from stream.messages import Message, SourceSpec
 from stream.stage import Stage
 
@@ -49,8 +50,14 @@ class GroupSpec(Struct, frozen=True):
 class Factory(Protocol):
     """Makes the stages of a pipeline; another one puts other stages in."""
 
-    def source(self, specs: Sequence[SourceSpec], settings: Settings, stop: Callable[[], bool]) -> Iterator[Message]:
-        """The messages of the first stage, which reads the sources one after another until `stop()`."""
+    def source(
+        self,
+        specs: Sequence[SourceSpec],
+        settings: Settings,
+        stop: Callable[[], bool],
+        changes: Callable[[], Iterable[Change]],
+    ) -> Iterator[Message]:
+        """The messages of the first stage, which reads the sources until `stop()`; live ones may change meanwhile."""
 
     def stage(self, name: str, settings: Settings) -> Stage:
         """A stage but the first."""

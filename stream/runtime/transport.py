@@ -15,10 +15,11 @@ import msgspec
 import zmq
 
 from configs.errors import PosestreamError
+from stream.changes import Add, Change, Pause, Remove, Resume
 from stream.messages import Frame, Message, Pixels, frame_of
 from stream.runtime import reports
 from stream.runtime.frame_store import FrameStore
-from stream.runtime.reports import Abandon, Command, Go, Hold, Report, Stop
+from stream.runtime.reports import Abandon, Command, Go, Hold, Report, Slots, Stop
 from stream.runtime.topology import GroupSpec
 from stream.wire import Wire
 
@@ -54,6 +55,7 @@ class GroupSockets:
         self._wire.era = spec.era
         self._slots: int | None = None
         self._commands: set[type[Command]] = set()
+        self._changes: list[Change] = []
         self.restarted: Go | None = None
         """A `Go` after a restart that was not answered yet by `resume`."""
         self.sent_bytes = 0
@@ -86,6 +88,11 @@ class GroupSockets:
         """Whether the run is to end early; reads commands, never waits."""
         self._poll(0)
         return self._is_stopped()
+
+    def changes(self) -> list[Change]:
+        """What is to change among the sources, told since the last call."""
+        changes, self._changes = self._changes, []
+        return changes
 
     def receive(self, wait_s: float | None) -> Message | None:
         """The next message; None if none came in time.
@@ -193,14 +200,23 @@ class GroupSockets:
         self.beat()
         ready = dict(self._poller.poll(wait_ms))
         while self._control in ready and self._control.poll(0):
-            command = reports.command_from(self._control.recv())
-            self._commands.add(type(command))
-            if isinstance(command, Go):
-                self._slots = command.slots
-                self._commands.discard(Hold)
-                self.restarted = command if command.era != self._wire.era else None
+            self._obey(reports.command_from(self._control.recv()))
         if self._store is not None and self._store.fds.listen in ready:
             self._store.hush()
+
+    def _obey(self, command: Command) -> None:
+        match command:
+            case Add() | Remove() | Pause() | Resume():
+                self._changes.append(command)
+            case Slots():
+                self._slots = command.slots
+            case Go():
+                self._slots = command.slots
+                self._commands.add(Go)
+                self._commands.discard(Hold)
+                self.restarted = command if command.era != self._wire.era else None
+            case _:
+                self._commands.add(type(command))
 
     def _socket(self, kind: int, address: str) -> zmq.Socket[bytes]:
         socket = self._context.socket(kind)

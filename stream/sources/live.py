@@ -185,7 +185,7 @@ class LiveSource:
             height=array.shape[0],
             pixels=Pixels(array),
             flags=(*flags, "damaged") if picture.is_corrupt else flags,
-            dropped=skipped,
+            dropped={"damaged": skipped} if skipped else {},
             pixel_aspect=pixel_aspect(kind.aspect, way),
         )
 
