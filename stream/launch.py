@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
@@ -12,6 +13,7 @@ from msgspec import Struct
 
 from configs.errors import OutputError, PosestreamError, SourceError
 from configs.schema import Settings
+from stream.admission import Admission
 from stream.messages import SourceSpec, StageFigures
 from stream.pipeline import PIPELINE
 from stream.runtime.progress import Progress
@@ -133,17 +135,23 @@ def launch(
             check(specs, settings.decode, settings.live)
     supervisor = Supervisor(settings, specs, factory)
     reporter = _Reporter(settings, specs, supervisor.progress)
+    with ExitStack() as opened:
+        admission = Admission(settings, specs, supervisor) if any(spec.live for spec in specs) else None
+        if admission:
+            opened.callback(admission.close)
 
-    def seen(progress: Progress) -> None:
-        reporter.write_ended()
-        watch(progress)
+        def seen(progress: Progress) -> None:
+            if admission:
+                reporter.add(admission.turn(progress))
+            reporter.write_ended()
+            watch(progress)
 
-    failure: StageError | None = None
-    try:
-        supervisor.run(stops, seen)
-    except StageError as error:
-        failure = error
-    reporter.write_all()
+        failure: StageError | None = None
+        try:
+            supervisor.run(stops, seen)
+        except StageError as error:
+            failure = error
+        reporter.write_all()
     return reporter.summary(stops() > 0, failure), failure or reporter.problem
 
 
@@ -151,11 +159,19 @@ class _Reporter:
     """Sums up each source as it ends, and the run."""
 
     def __init__(self, settings: Settings, specs: Sequence[SourceSpec], progress: Progress) -> None:
-        self._settings, self._specs, self._progress = settings, specs, progress
-        self._before = {spec.name: _outputs(spec) for spec in specs}
+        self._settings, self._progress = settings, progress
+        self._specs: list[SourceSpec] = []
+        self._before: dict[str, dict[str, tuple[int, int]]] = {}
+        self.add(specs)
         self._written: dict[str, SourceSummary] = {}
         self.problem: OutputError | None = None
         """Why a run.json could not be written, of the first such."""
+
+    def add(self, specs: Iterable[SourceSpec]) -> None:
+        """Take note of sources, before anything of them is written."""
+        for spec in specs:
+            self._specs.append(spec)
+            self._before[spec.name] = _outputs(spec)
 
     def write_ended(self) -> None:
         """Write the run.json of each source that has ended since."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
+from configs.errors import SourceError
+from stream.changes import Add, Change
 from stream.runtime.hosts import Host
 from stream.runtime.reports import Beat, Done, Failed, Ready, Report
 from stream.runtime.topology import GroupSpec
@@ -71,3 +74,25 @@ class Member:
         if cpu_s is None or cpu_s - self._cpu_s > _CPU_S:
             self._cpu_s, self._moved_s = cpu_s or 0.0, now_s
         return now_s - self._moved_s <= limit_s
+
+
+def reader_of(change: Change, members: Sequence[Member]) -> Member:
+    """The group that a change of sources is for: who reads that source; a new one goes to who reads the fewest.
+
+    Args:
+        change: what is to change.
+        members: groups that are at work.
+
+    Raises:
+        SourceError: none reads it.
+    """
+    live = [each for each in members if any(spec.live for spec in each.spec.sources)]
+    if isinstance(change, Add):
+        if live:
+            return min(live, key=lambda each: len(each.spec.sources))
+        raise SourceError(f"{change.spec.name} cannot be added: no live source is being read; the run starts or ends")
+    for each in live:
+        if any(spec.name == change.source and spec.live for spec in each.spec.sources):
+            return each
+    names = [spec.name for each in live for spec in each.spec.sources if spec.live]
+    raise SourceError(f"no live source {change.source} is being read; there are {', '.join(names) or 'none'}")

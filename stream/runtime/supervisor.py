@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from msgspec import structs
 
 from configs.errors import EXIT_FAILED, EngineError, PosestreamError
 from configs.schema import Settings
+from stream.changes import Change, changed
 from stream.messages import SourceSpec, Status
 from stream.runtime import frame_store
 from stream.runtime.folder import SocketFolder
 from stream.runtime.frame_store import FrameStore, StoreFds
 from stream.runtime.group import run_group
 from stream.runtime.hosts import Host, Process, Thread
-from stream.runtime.member import Member
+from stream.runtime.member import Member, reader_of
 from stream.runtime.progress import Progress
 from stream.runtime.reports import (
     Abandon,
@@ -31,6 +33,7 @@ from stream.runtime.reports import (
     Reached,
     Ready,
     Report,
+    Slots,
     Stop,
 )
 from stream.runtime.topology import GroupSpec, groups
@@ -81,6 +84,19 @@ class Supervisor:
         self._deadlines_s: tuple[float, float] | None = None
         self._abandoned = False
         self.progress = Progress()
+        self.folder: Path | None = None
+        """This run's own, while it lasts, where its sockets may lie; None: it needs none."""
+
+    def change(self, change: Change) -> None:
+        """Pass on what is to change among the live sources; from `watch` alone.
+
+        Raises:
+            SourceError: no such source is read, or the run has not begun to read.
+        """
+        member = reader_of(change, [each for each in self._members.values() if each.state is Ready])
+        member.spec = structs.replace(member.spec, sources=changed(member.spec.sources, change))
+        for command in (change, Slots(self._slots_of(member.spec))):
+            self._control.send(member.spec.identity, command)
 
     def run(self, stops: Callable[[], int], watch: Callable[[Progress], None]) -> Progress:
         """Run to the end of all sources, or until stopped.
@@ -92,9 +108,11 @@ class Supervisor:
         Raises:
             StageError: a stage failed; outputs hold what was done until then.
         """
-        folder = SocketFolder() if self._is_ipc else None
+        live = any(spec.live for spec in self._sources)
+        folder = SocketFolder() if self._is_ipc or live else None
+        self.folder = folder.path if folder else None
         try:
-            scheme = f"ipc://{folder.path}/" if folder else "inproc://"
+            scheme = f"ipc://{self.folder}/" if self._is_ipc else "inproc://"
             self._run(groups(self._settings, self._sources, lambda queue: scheme + queue), stops, watch)
         finally:
             if folder:

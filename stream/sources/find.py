@@ -23,7 +23,13 @@ VIDEO_ENDINGS = frozenset(
 IMAGE_ENDINGS = frozenset(".avif .bmp .heic .heif .jp2 .jpeg .jpg .png .ppm .tif .tiff .webp".split())
 
 
-def find(sources: Sequence[str], realtime: bool = False, allow_pipe: bool = False) -> list[SourceSpec]:
+def find(
+    sources: Sequence[str],
+    realtime: bool = False,
+    allow_pipe: bool = False,
+    taken: Iterable[str] = (),
+    name: str = "",
+) -> list[SourceSpec]:
     """The sources that are meant, in order, names unique.
 
     A folder stands for the videos in it, sorted by name; without any, for its images as one source. A GIF beside
@@ -34,22 +40,24 @@ def find(sources: Sequence[str], realtime: bool = False, allow_pipe: bool = Fals
         sources: as typed.
         realtime: files and folders are played at their own clock, as if they were live.
         allow_pipe: a path may be a named pipe.
+        taken: names that others have.
+        name: how a source is to be called; empty: as its address says.
 
     Raises:
         ConfigError: an empty name, or a list that cannot be used.
         SourceError: one of them is none.
     """
     found = [each for source in sources for each in _listed(source, allow_pipe)]
-    taken: set[str] = set()
+    names = set(taken)
     unique = []
     for kind, uri, said in found:
-        stem = name = said
+        stem = free = name or said
         number = 1
-        while name in taken:
+        while free in names:
             number += 1
-            name = f"{stem}-{number}"
-        taken.add(name)
-        unique.append(SourceSpec(name, kind, uri, realtime=realtime and kind in ("file", "images")))
+            free = f"{stem}-{number}"
+        names.add(free)
+        unique.append(SourceSpec(free, kind, uri, realtime=realtime and kind in ("file", "images")))
     return unique
 
 

@@ -9,6 +9,12 @@ from configs.errors import ConfigError, SourceError
 from stream.address import printable
 
 
+def named_source(line: str) -> tuple[str, str]:
+    """Name and source of NAME=SOURCE; the name is empty where none is given."""
+    named = re.fullmatch(r"([\w .-]+?)\s*=\s*(\S.*)", line)
+    return (named[1], named[2]) if named else ("", line)
+
+
 def read_streams(path: str) -> list[tuple[str, str]]:
     """Name and source of each line of a .streams file; the name is empty where none is given.
 
@@ -30,8 +36,7 @@ def read_streams(path: str) -> list[tuple[str, str]]:
     for number, line in enumerate(lines, 1):
         if not line or line.startswith("#"):
             continue
-        named = re.fullmatch(r"([\w .-]+?)\s*=\s*(\S.*)", line)
-        name, source = (named[1], named[2]) if named else ("", line)
+        name, source = named_source(line)
         if source.endswith(".streams"):
             raise ConfigError(f"{label}: line {number} names another list; give its sources instead")
         found.append((name, source))

@@ -13,7 +13,9 @@ from stream.messages import Begin, End, Frame, Message, Pixels, Poses, Slot, Sou
 from stream.wire import Wire
 
 PICTURE = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
-FRAME = Frame("cam", 1, 42, 1_400_000_000, 5, 6, 6, 4, Pixels(PICTURE, Slot(0, 3, 9)), ("damaged",), {"busy": 2}, {"decode": 7})
+FRAME = Frame(
+    "cam", 1, 42, 1_400_000_000, 5, 6, 6, 4, Pixels(PICTURE, Slot(0, 3, 9)), ("damaged",), {"busy": 2}, {"decode": 7}
+)
 
 
 def people(count: int) -> People:
