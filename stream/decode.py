@@ -101,7 +101,7 @@ def source_of(
 def live_of(spec: SourceSpec, settings: DecodeSettings, stop: Callable[[], bool], live: LiveSettings) -> Live:
     """The live source that a spec names, not yet opened."""
     if spec.kind in ("file", "images"):
-        return Realtime(spec.name, _recording(spec, settings, stop), stop)
+        return Realtime(spec, lambda wanted: _recording(wanted, settings, stop), stop)
     return LiveSource(spec, settings, live, stop)
 
 

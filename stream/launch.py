@@ -16,10 +16,11 @@ from configs.schema import Settings
 from stream.admission import Admission
 from stream.messages import SourceSpec, StageFigures
 from stream.pipeline import PIPELINE
-from stream.runtime.progress import Progress
+from stream.runtime.progress import Delivered, Progress
 from stream.runtime.reports import Counts
 from stream.runtime.supervisor import StageError, Supervisor
 from stream.sinks.output import finish, part_of, writing
+from stream.written import delivered_in
 
 _DAMAGED = 4
 _LIBRARIES = ("posestream", "torch", "numpy", "opencv-python", "av", "pyzmq", "filterpy")
@@ -148,7 +149,7 @@ def launch(
 
         failure: StageError | None = None
         try:
-            supervisor.run(stops, seen)
+            supervisor.run(stops, seen, reporter.delivered)
         except StageError as error:
             failure = error
         reporter.write_all()
@@ -162,6 +163,7 @@ class _Reporter:
         self._settings, self._progress = settings, progress
         self._specs: list[SourceSpec] = []
         self._before: dict[str, dict[str, tuple[int, int]]] = {}
+        self._rows_before: dict[str, tuple[int, int] | None] = {}
         self.add(specs)
         self._written: dict[str, SourceSummary] = {}
         self.problem: OutputError | None = None
@@ -172,6 +174,26 @@ class _Reporter:
         for spec in specs:
             self._specs.append(spec)
             self._before[spec.name] = _outputs(spec)
+            self._rows_before[spec.name] = _written(part_of(_records(spec)))
+
+    def delivered(self, source: str) -> Delivered | None:
+        """What a live source's records of this run hold; None where it has none. Only while nobody writes them.
+
+        Records that were finished are opened again, for their source has not passed the whole pipeline.
+        """
+        spec = next(spec for spec in self._specs if spec.name == source)
+        path = _records(spec)
+        if spec.live and _written(path) not in (None, self._before[source].get(path.name)):
+            path.replace(part_of(path))
+        return self._delivered(spec)
+
+    def _delivered(self, spec: SourceSpec) -> Delivered | None:
+        path = _records(spec)
+        before = {path: self._before[spec.name].get(path.name), part_of(path): self._rows_before[spec.name]}
+        for each, file in before.items() if spec.live else ():
+            if _written(each) not in (None, file):
+                return delivered_in(each)
+        return None
 
     def write_ended(self) -> None:
         """Write the run.json of each source that has ended since."""
@@ -222,6 +244,8 @@ class _Reporter:
 
     def _source(self, spec: SourceSpec, before: Mapping[str, tuple[int, int]]) -> SourceSummary:
         ended, counts = self._progress.ended.get(spec.name), self._progress.counts(spec.name)
+        if ended is None and (found := self._delivered(spec)):
+            counts.frames, counts.people = found.frames, found.people
         seconds = self._progress.seconds(spec.name)
         return SourceSummary(
             source=spec.name,
@@ -241,13 +265,18 @@ class _Reporter:
         )
 
     def _dropped(self, source: str, counts: Counts) -> dict[str, int]:
-        """Cause -> frames lost. What a live source gave and nothing else tells of was under way at a restart."""
+        """Cause -> frames lost. What a live source gave and nothing else tells of was under way when stages ended."""
         ended, begun = self._progress.ended.get(source), self._progress.began.get(source)
         if ended is None or begun is None or not begun.live:
             return counts.dropped
-        by_stages = sum(frames for cause, frames in counts.dropped.items() if cause != "busy")
-        lost = ended.end.frames - counts.frames - by_stages
-        return counts.dropped | ended.end.lost | ({"restart": lost} if lost > 0 else {})
+        end = ended.end
+        dropped = counts.dropped | end.lost
+        if end.before:  # `lost` is of the last decoder alone
+            dropped = {cause: max(counts.dropped.get(cause, 0), end.lost.get(cause, 0)) for cause in sorted(dropped)}
+        offered = end.before + end.frames + sum(end.lost.values())
+        rest = offered - counts.frames - sum(dropped.values())
+        cause = "restart" if self._progress.restarts else "stopped"
+        return dropped | ({cause: rest} if rest > 0 else {})
 
     def _run(self) -> Run:
         versions = {"python": platform.python_version()} | {name: _version(name) for name in _LIBRARIES}
@@ -265,9 +294,19 @@ def _rate(frames: int, seconds: float) -> float:
     return round(frames / seconds, 2) if seconds else 0.0
 
 
+def _records(spec: SourceSpec) -> Path:
+    return Path(spec.folder) / "keypoints.jsonl"
+
+
+def _written(path: Path) -> tuple[int, int] | None:
+    """Inode and mtime of a file, to recognise one that this run has written; None: there is none."""
+    if not path.exists():
+        return None
+    status = path.stat()
+    return status.st_ino, status.st_mtime_ns
+
+
 def _outputs(spec: SourceSpec) -> dict[str, tuple[int, int]]:
-    """Output files present: name -> (inode, mtime), to recognise files that this run has replaced."""
-    folder = Path(spec.folder)
-    paths = [*sorted(folder.glob("overlay*.mp4")), folder / "keypoints.jsonl"]
-    stats = {path.name: path.stat() for path in paths if path.exists()}
-    return {name: (status.st_ino, status.st_mtime_ns) for name, status in stats.items()}
+    """Output files present: name -> what `_written` says of it."""
+    found = {path.name: _written(path) for path in [*sorted(Path(spec.folder).glob("overlay*.mp4")), _records(spec)]}
+    return {name: file for name, file in found.items() if file is not None}

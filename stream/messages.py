@@ -244,6 +244,8 @@ class End(Struct, frozen=True, tag="end"):
     """What else the user should know, a line each, such as which pictures could not be read."""
     lost: dict[str, int] = {}
     """Cause -> frames that a live source offered and that were not given: "busy", "damaged", "paused"."""
+    before: int = 0
+    """Frames that a live source had offered before its decoder was started anew; they are not among the above."""
 
 
 Message = Begin | Frame | Poses | Tracks | Drop | Cut | Status | End

@@ -7,21 +7,27 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
+import numpy as np
 from msgspec import structs
 
 from configs.errors import PosestreamError
 from configs.load import load
 from configs.schema import Settings
+from engines.ops.people import People
 from stream.launch import Summary, launch
 from stream.messages import Frame, Message, Poses, SourceSpec
 from stream.pipeline import Pipeline
 from stream.runtime.progress import Progress
 from stream.stage import Stage
+from tests.media import number_of
 from tests.numbered import person
+
+TAKES_S = 20e-3
 
 QUICK = {
     "live.connect_timeout_s": 1.5,
@@ -33,24 +39,46 @@ QUICK = {
 
 
 class StandIn(Pipeline):
-    """The pipeline, its network one that takes 20 ms a frame and finds the same person in each."""
+    """The pipeline, its network one that takes 20 ms a frame.
 
-    takes_s: ClassVar[float] = 20e-3
+    It finds two people in the first 25 frames of a source; then the first of them is gone, so that who forgets what was
+    gives the other another id.
+    """
 
     def stage(self, name: str, settings: Settings) -> Stage:
-        return _Finds(self.takes_s) if name == "infer" else super().stage(name, settings)
+        return _Finds(_two_then_one) if name == "infer" else super().stage(name, settings)
+
+
+class Reads(Pipeline):
+    """The same; it finds one person, whose left edge is the number in the picture."""
+
+    def stage(self, name: str, settings: Settings) -> Stage:
+        return _Finds(lambda frame: at(number_of(frame.picture))) if name == "infer" else super().stage(name, settings)
 
 
 class _Finds(Stage):
-    def __init__(self, takes_s: float) -> None:
-        self._takes_s = takes_s
+    def __init__(self, people: Callable[[Frame], People]) -> None:
+        self._people = people
 
     def process(self, message: Message) -> Iterator[Message]:
         if isinstance(message, Frame):
-            time.sleep(self._takes_s)
-            yield Poses(message, person(message.index))
+            time.sleep(TAKES_S)
+            yield Poses(message, self._people(message))
         else:
             yield message
+
+
+def at(x_px: int) -> People:
+    """One sure person whose left edge is there."""
+    one = person(0)
+    shift = np.float32([x_px - one.boxes[0, 0], 0])
+    return replace(one, boxes=one.boxes + np.tile(shift, 2), keypoints=one.keypoints + shift)
+
+
+def _two_then_one(frame: Frame) -> People:
+    first, second = at(10), at(80)
+    pairs = zip(vars(first).values(), vars(second).values(), strict=True)
+    return People(*(np.concatenate(pair) for pair in pairs)) if frame.index < 25 else second
 
 
 class Run(threading.Thread):

@@ -5,9 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from msgspec import structs
+
 from configs.errors import SourceError
 from stream.changes import Add, Change
+from stream.position import to_state
 from stream.runtime.hosts import Host
+from stream.runtime.progress import Progress
 from stream.runtime.reports import Beat, Done, Failed, Ready, Report
 from stream.runtime.topology import GroupSpec
 
@@ -96,3 +100,14 @@ def reader_of(change: Change, members: Sequence[Member]) -> Member:
             return each
     names = [spec.name for each in live for spec in each.spec.sources if spec.live]
     raise SourceError(f"no live source {change.source} is being read; there are {', '.join(names) or 'none'}")
+
+
+def continued(spec: GroupSpec, progress: Progress) -> GroupSpec:
+    """A group that reads live sources, to be started anew: those that have not ended go on after their last frames."""
+    sources = []
+    for source in spec.sources:
+        if source.name not in progress.ended:
+            place = progress.places.get(source.name)
+            sources.append(structs.replace(source, states={"decode": to_state(place)}) if place else source)
+    begun = tuple(progress.began[source.name] for source in sources if source.name in progress.began)
+    return structs.replace(spec, sources=tuple(sources), begun=begun)

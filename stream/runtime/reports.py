@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from stream.changes import Add, Pause, Remove, Resume
 from stream.messages import Begin, Cut, End, StageFigures, Status
+from stream.position import Place
 
 
 class Counts(Struct):
@@ -42,6 +43,8 @@ class Beat(Struct, frozen=True, tag=True):
     """Messages taken or given: while it stands still, nothing goes on here."""
     sources: dict[str, Counts]
     """In the last group: of each open source what is done."""
+    places: dict[str, Place]
+    """In the last group: of each open source the last frame that is done with."""
     people: int
     """In the last group: people in all the frames that are done with."""
     notes: list[str]

@@ -13,13 +13,11 @@ from configs.errors import EXIT_FAILED, EngineError, PosestreamError
 from configs.schema import Settings
 from stream.changes import Change, changed
 from stream.messages import SourceSpec, Status
-from stream.runtime import frame_store
 from stream.runtime.folder import SocketFolder
-from stream.runtime.frame_store import FrameStore, StoreFds
 from stream.runtime.group import run_group
 from stream.runtime.hosts import Host, Process, Thread
-from stream.runtime.member import Member, reader_of
-from stream.runtime.progress import Progress
+from stream.runtime.member import Member, continued, reader_of
+from stream.runtime.progress import Delivered, Progress
 from stream.runtime.reports import (
     Abandon,
     Beat,
@@ -36,6 +34,7 @@ from stream.runtime.reports import (
     Slots,
     Stop,
 )
+from stream.runtime.stores import Stores
 from stream.runtime.topology import GroupSpec, groups
 from stream.runtime.transport import ControlServer, new_context
 from stream.runtime.worker import Orders, load_factory
@@ -78,7 +77,7 @@ class Supervisor:
         # Without a word of the user, what a batch on a GPU asks for: the memory is taken only where pictures lie.
         self._slots = settings.runtime.slots or 2 * (settings.infer.batch_max or 8) + 2
         self._members: dict[str, Member] = {}
-        self._stores: dict[int, FrameStore] = {}
+        self._stores = Stores((), 0, 0)
         self._slots_wanted = _SLOTS_LEAST
         self._failure: StageError | None = None
         self._deadlines_s: tuple[float, float] | None = None
@@ -98,17 +97,24 @@ class Supervisor:
         for command in (change, Slots(self._slots_of(member.spec))):
             self._control.send(member.spec.identity, command)
 
-    def run(self, stops: Callable[[], int], watch: Callable[[Progress], None]) -> Progress:
+    def run(
+        self,
+        stops: Callable[[], int],
+        watch: Callable[[Progress], None],
+        delivered: Callable[[str], Delivered | None] = lambda _: None,
+    ) -> Progress:
         """Run to the end of all sources, or until stopped.
 
         Args:
             stops: how often the user has asked to stop; 1: finish outputs, in under 5 s; 2: at once.
             watch: called ten times a second with where the run stands.
+            delivered: asked while no stage behind the sources runs: what a source's records hold; None: it has none.
 
         Raises:
             StageError: a stage failed; outputs hold what was done until then.
         """
         live = any(spec.live for spec in self._sources)
+        self._delivered = delivered
         folder = SocketFolder() if self._is_ipc or live else None
         self.folder = folder.path if folder else None
         try:
@@ -126,7 +132,8 @@ class Supervisor:
         self._context = new_context()
         self._control = ControlServer(self._context, specs[0].control)
         try:
-            self._make_stores(specs)
+            pixels_max = self._settings.decode.frame_pixels_max
+            self._stores = Stores(specs if len(specs) > 1 else (), self._slots, 3 * pixels_max)
             self._start(specs)
             while not all(member.is_over for member in self._members.values()):
                 self._hear()
@@ -134,13 +141,6 @@ class Supervisor:
                 watch(self.progress)
         finally:
             self._clean_up()
-
-    def _make_stores(self, specs: list[GroupSpec]) -> None:
-        slot_bytes = self._settings.decode.frame_pixels_max * 3
-        for spec in specs if len(specs) > 1 else ():
-            if spec.store >= 0:
-                fds = frame_store.create(self._slots, slot_bytes)
-                self._stores[spec.store] = FrameStore(spec.store, fds, self._slots)
 
     def _start(self, specs: list[GroupSpec]) -> None:
         start = self._in_process if self._is_ipc else self._in_thread
@@ -151,14 +151,14 @@ class Supervisor:
                 self.progress.pids[spec.name] = host.pid
 
     def _in_process(self, spec: GroupSpec) -> Host:
-        fds: dict[int, StoreFds] = {number: store.fds for number, store in self._stores.items()}
-        text = self._settings.model_dump_json()
+        fds, text = self._stores.fds, self._settings.model_dump_json()
         orders = Orders(spec, text, self._factory, fds, self._slots, os.getpid())
         return Process(orders, [fd for each in fds.values() for fd in set(each)])
 
     def _in_thread(self, spec: GroupSpec) -> Host:
         factory = load_factory(self._factory)
-        return Thread(spec.name, lambda: run_group(spec, self._settings, factory, self._context, self._stores))
+        stores = self._stores.by_number
+        return Thread(spec.name, lambda: run_group(spec, self._settings, factory, self._context, stores))
 
     def _hear(self) -> None:
         heard = self._control.receive(_TICK_S)
@@ -198,10 +198,10 @@ class Supervisor:
                 self._go_if_ready()
 
     def _go_if_ready(self) -> None:
-        if all(member.state is Ready for member in self._members.values()):
+        if all(member.state in (Ready, Done) for member in self._members.values()):
             self.progress.started_s = self.progress.started_s or time.monotonic()
             for member in self._behind_sources() if self._era else ():
-                self._reclaim(member)  # what was sent to those before them
+                self._stores.reclaim(member.spec.number)  # what was sent to those before them
             progress = self.progress
             opened = {name: progress.states(name) for name in progress.began if name not in progress.ended}
             for member in self._members.values():
@@ -230,8 +230,8 @@ class Supervisor:
     def _look_for_the_hung(self) -> None:
         for name, member in self._members.items():
             if member.state is Failed:  # again and again: whoever sends to it does not know yet
-                self._reclaim(member)
-            held = sum(store.held(member.spec.number) for store in self._stores.values())
+                self._stores.reclaim(member.spec.number)
+            held = self._stores.held(member.spec.number)
             self.progress.held[name] = held
             if stall := member.stall(self._settings.runtime.hang_after_s, held):
                 member.host.dump_stacks()
@@ -240,7 +240,7 @@ class Supervisor:
 
     def _fail(self, member: Member, failed: Failed) -> None:
         member.state = Failed
-        self._reclaim(member)
+        self._stores.reclaim(member.spec.number)
         if failed.exit_code in _MAY_PASS and self._may_restart(member):
             self._restart(member, failed)
             return
@@ -251,28 +251,35 @@ class Supervisor:
     def _may_restart(self, member: Member) -> bool:
         """Whether the stages behind the sources are to begin anew: in a live run, where that helps."""
         is_live = any(begin.live for begin in self.progress.began.values())
-        reads = any(each.state is Ready for each in self._members.values() if each.spec.sources)
-        if not (is_live and reads and self._is_ipc and not member.spec.sources and not self._deadlines_s):
+        if member.spec.sources:
+            reads = all(spec.live for spec in member.spec.sources)
+        else:
+            reads = any(each.state is Ready for each in self._members.values() if each.spec.sources)
+        if not (is_live and reads and self._is_ipc and not self._deadlines_s):
             return False
         now_s = time.monotonic()
         self._restarted_s = [at_s for at_s in self._restarted_s if now_s - at_s < _RESTARTS_WITHIN_S]
         return len(self._restarted_s) < _RESTARTS_MAX
 
     def _restart(self, member: Member, failed: Failed) -> None:
-        """Start all stages behind the sources anew; the sources stay open, and go on with the last cut's states."""
+        """Start the group that failed and all behind the sources anew; they go on with the last cut's states."""
         self._restarted_s.append(time.monotonic())
         self._era += 1
         count = f"{len(self._restarted_s)} of {_RESTARTS_MAX} restarts in {_RESTARTS_WITHIN_S:.0f} s"
         self.progress.notes.append(f"{failed.text}; the stages behind the sources are started again ({count})")
-        behind = self._behind_sources()
+        behind = [each for each in self._members.values() if each is member or not each.spec.sources]
         self._tell_all(Hold())
         for each in behind:
             each.host.kill()
             each.host.join()
         for each in behind:
-            self._reclaim(each)
-        self.progress.restart([each.spec.name for each in behind])
-        self._start([self._anew(each.spec) for each in behind])
+            self._stores.reclaim(each.spec.number)
+        self.progress.restart([each.spec.name for each in behind], self._delivered)
+        if member.spec.sources:
+            member.spec = continued(member.spec, self.progress)
+            if not member.spec.sources:  # it has read them all
+                member.state = Done
+        self._start([self._anew(each.spec) for each in behind if each.state is not Done])
 
     def _anew(self, spec: GroupSpec) -> GroupSpec:
         """The group in the next era, which hears of no sender that has finished before."""
@@ -281,10 +288,6 @@ class Supervisor:
 
     def _behind_sources(self) -> list[Member]:
         return [member for member in self._members.values() if not member.spec.sources]
-
-    def _reclaim(self, member: Member) -> None:
-        for store in self._stores.values():
-            store.reclaim(member.spec.number)
 
     def _end_early(self, after_s: tuple[float, float]) -> None:
         if self.progress.started_s is None:
@@ -311,6 +314,4 @@ class Supervisor:
         self._control.close()
         if not any(member.host.alive() for member in self._members.values()):
             self._context.term()
-        for store in self._stores.values():
-            store.fds.close()
-            store.close()
+        self._stores.close()

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from configs.schema import Settings
 from stream.changes import Change
-from stream.messages import Message, SourceSpec
+from stream.messages import Begin, Message, SourceSpec
 from stream.stage import Stage
 
 
@@ -35,8 +35,10 @@ class GroupSpec(Struct, frozen=True):
     """Number of the frame store that its first stage fills."""
     senders: int = 0
     """How many groups send to its inbox; 0: it has none."""
+    begun: tuple[Begin, ...] = ()
+    """Of those, which another group with these stages had begun before it died."""
     era: int = 0
-    """How often the stages behind the sources were restarted before."""
+    """How often stages were restarted before."""
 
     @property
     def identity(self) -> str:

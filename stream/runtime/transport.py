@@ -56,6 +56,7 @@ class GroupSockets:
         self._slots: int | None = None
         self._commands: set[type[Command]] = set()
         self._changes: list[Change] = []
+        self._go: Go | None = None
         self.restarted: Go | None = None
         """A `Go` after a restart that was not answered yet by `resume`."""
         self.sent_bytes = 0
@@ -79,10 +80,11 @@ class GroupSockets:
         """Tell the supervisor."""
         self._control.send(reports.to_bytes(report))
 
-    def wait_to_go(self) -> None:
-        """Wait until the supervisor lets the sources be read, or the run ends."""
+    def wait_to_go(self) -> Go | None:
+        """The command to begin, once it comes; None if the run ends before."""
         while not self._commands - {Hold}:
             self._poll(_TICK_MS)
+        return self._go
 
     def stopping(self) -> bool:
         """Whether the run is to end early; reads commands, never waits."""
@@ -211,7 +213,7 @@ class GroupSockets:
             case Slots():
                 self._slots = command.slots
             case Go():
-                self._slots = command.slots
+                self._go, self._slots = command, command.slots
                 self._commands.add(Go)
                 self._commands.discard(Hold)
                 self.restarted = command if command.era != self._wire.era else None

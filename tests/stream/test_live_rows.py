@@ -11,7 +11,7 @@ from stream.runtime.reports import Beat, Counts, Ended
 def progress(counts: Counts, state: str = "ok", reason: str = "") -> Progress:
     made = Progress()
     made.statuses["cam"] = Status("cam", state, reason)  # type: ignore[arg-type]
-    made.beats["sinks"] = Beat({}, 1, {"cam": counts}, 0, [], 0, 0)
+    made.beats["sinks"] = Beat({}, 1, {"cam": counts}, {}, 0, [], 0, 0)
     return made
 
 
