@@ -34,7 +34,7 @@ QUICK = {
     "live.read_timeout_s": 1.0,
     "live.retry_s": 0.2,
     "live.retry_max_s": 0.5,
-    "runtime.hang_after_s": 1.5,
+    "runtime.hang_after_s": 4.0,
 }
 
 
@@ -86,7 +86,8 @@ class Run(threading.Thread):
 
     def __init__(self, specs: Sequence[SourceSpec], folder: Path, factory: str, changes: dict[str, Any]) -> None:
         super().__init__(daemon=True)
-        self.settings = load(None, (), {"output.folder": str(folder), **QUICK, **changes})
+        wanted = {"output.folder": str(folder), **QUICK, **changes}
+        self.settings = load(None, (), {name: value for name, value in wanted.items() if value is not None})
         self.specs = [structs.replace(spec, folder=str(folder / spec.name)) for spec in specs]
         for spec in self.specs:
             Path(spec.folder).mkdir(parents=True)

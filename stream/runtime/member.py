@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 
@@ -25,7 +26,7 @@ class Member:
         self.spec, self.host = spec, host
         self.state: type[Report] | None = None
         """Its last report but beats; None before the first."""
-        self._heard_s = self._moved_s = time.monotonic()
+        self._heard_s = self._moved_s = self._worked_s = time.monotonic()
         self._handled = -1
         self._cpu_s = 0.0
         self._dead = False
@@ -51,33 +52,34 @@ class Member:
         was_dead, self._dead = self._dead, True
         return was_dead
 
-    def stall(self, limit_s: float, held: int) -> str:
+    def stall(self, limit_s: float, held: int, quiet_s: float = math.inf) -> str:
         """Why it is taken for hung; empty while it is not.
 
         Args:
             limit_s: how long it may make no progress.
             held: slots that it owns: frames that wait for it, or in it.
+            quiet_s: how long it may give no sign of life where it does not use the processor either.
         """
         now_s = time.monotonic()
         if self.is_over:
             return ""
         if self.state is not Ready:
-            return (
-                "" if self._is_loading(now_s, limit_s) else f"did not get ready and has done nothing for {limit_s:g} s"
-            )
+            return "" if self._works(now_s, limit_s) else f"did not get ready and has done nothing for {limit_s:g} s"
         if now_s - self._heard_s > limit_s:
             return f"gave no sign of life for {limit_s:g} s"
+        if now_s - self._heard_s > 1.0 and not self._works(now_s, quiet_s):
+            return f"gave no sign of life and did nothing for {quiet_s:g} s"
         # Later than the above: who waits for a group that hangs should not be taken for it.
         if held and now_s - self._moved_s > limit_s + 2:
             return f"holds {held} frames and has handed none on for {limit_s:g} s"
         return ""
 
-    def _is_loading(self, now_s: float, limit_s: float) -> bool:
-        """Whether it works: what loads, compiles or downloads uses the processor, however long it takes."""
+    def _works(self, now_s: float, limit_s: float) -> bool:
+        """Whether it has used the processor within that time, as who loads, compiles, downloads or computes does."""
         cpu_s = self.host.cpu_s()
         if cpu_s is None or cpu_s - self._cpu_s > _CPU_S:
-            self._cpu_s, self._moved_s = cpu_s or 0.0, now_s
-        return now_s - self._moved_s <= limit_s
+            self._cpu_s, self._worked_s = cpu_s or 0.0, now_s
+        return now_s - max(self._worked_s, self._heard_s) <= limit_s
 
 
 def reader_of(change: Change, members: Sequence[Member]) -> Member:

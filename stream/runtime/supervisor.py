@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -44,6 +45,7 @@ _STOP_S = (3.0, 4.6)  # an interrupted run is abandoned, then killed, so long af
 _FAIL_S = (1.0, 30.0)  # a failed run has time to finish its outputs
 _IDLE_S = (0.0, 1.0)  # before the first frame there are none, and a stage that loads its model hears nothing
 _SLOTS_LEAST = 8
+_QUIET_S = 10.0  # a live run does not wait longer for a group that neither speaks nor computes
 _MAY_PASS = (EXIT_FAILED, EngineError.exit_code)  # a full disk or a wrong setting does not
 _RESTARTS_MAX, _RESTARTS_WITHIN_S = 5, 60.0
 
@@ -82,6 +84,7 @@ class Supervisor:
         self._failure: StageError | None = None
         self._deadlines_s: tuple[float, float] | None = None
         self._abandoned = False
+        self._quiet_s = _QUIET_S if any(spec.live for spec in sources) else math.inf
         self.progress = Progress()
         self.folder: Path | None = None
         """This run's own, while it lasts, where its sockets may lie; None: it needs none."""
@@ -233,7 +236,7 @@ class Supervisor:
                 self._stores.reclaim(member.spec.number)
             held = self._stores.held(member.spec.number)
             self.progress.held[name] = held
-            if stall := member.stall(self._settings.runtime.hang_after_s, held):
+            if stall := member.stall(self._settings.runtime.hang_after_s, held, self._quiet_s):
                 member.host.dump_stacks()
                 member.host.kill()
                 self._fail(member, Failed(EXIT_FAILED, f"stage {name} {stall}", ""))
