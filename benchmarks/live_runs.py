@@ -97,7 +97,7 @@ def overload(folder: Path, short: bool) -> dict[str, float]:
     p99 = float(np.percentile(ages_ms, 99))
     limit_ms = 1000 * InferSettings().max_age_s
     print(f"{seconds} s: served {served}, offered {offered}, delivered {len(rows)}", end=", ")
-    print(f"dropped {summary.sources[0].dropped}")
+    print(f"dropped {summary.sources[0].dropped}, restarts {run.progress.restarts}")
     print(f"age p50 {statistics.median(ages_ms):.0f} ms, p99 {p99:.0f} ms (limit {limit_ms:.0f})", end="; ")
     print(f"memory of the stages {growth / 2**20:+.1f} MiB")
     return {"served": served, "offered": offered, "delivered": len(rows), "p99": p99, "growth": growth}
@@ -176,11 +176,15 @@ def interrupts(folder: Path, short: bool) -> list[float]:
         with camera(period_s=0.04) as server:
             command = [sys.executable, str(ROOT / "run_pipeline.py"), server.url, "-o", str(folder / f"run{count}")]
             run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
-            moment_s = rng.uniform(5.0, 9.0) if short else rng.uniform(0.5, 15.0)
-            wait(moment_s)
+            started_s = time.monotonic()
             if count % 2:
+                while not _records(folder / f"run{count}") and run.poll() is None:
+                    wait(0.1)
                 server.hangs = True
                 wait(rng.uniform(0.0, 7.0))
+            else:
+                wait(rng.uniform(0.5, 15.0))
+            moment_s = time.monotonic() - started_s
             began_s = time.monotonic()
             os.killpg(run.pid, signal.SIGINT)
             _, said = run.communicate(timeout=30)
@@ -190,6 +194,12 @@ def interrupts(folder: Path, short: bool) -> list[float]:
         print(f"exit {run.returncode}, {rows} records, {frames} frames of overlay {said.decode()[:200]!r}")
         assert run.returncode == 130
     return took_s
+
+
+def _records(folder: Path) -> int:
+    """Records of a run that goes on."""
+    part = folder / "keypoints.jsonl.part"
+    return part.read_bytes().count(b"\n") if part.exists() else 0
 
 
 def _played(folder: Path) -> tuple[int, int]:

@@ -75,9 +75,9 @@ class Member:
         return ""
 
     def _works(self, now_s: float, limit_s: float) -> bool:
-        """Whether it has used the processor within that time, as who loads, compiles, downloads or computes does."""
+        """Whether it has used the processor within that time, or would have, as who loads or computes does."""
         cpu_s = self.host.cpu_s()
-        if cpu_s is None or cpu_s - self._cpu_s > _CPU_S:
+        if cpu_s is None or cpu_s - self._cpu_s > _CPU_S or self.host.wants_cpu():
             self._cpu_s, self._worked_s = cpu_s or 0.0, now_s
         return now_s - max(self._worked_s, self._heard_s) <= limit_s
 
