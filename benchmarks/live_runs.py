@@ -47,10 +47,12 @@ GROUPS = ("decode", "infer", "nms+track+records", "render+video")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tables", nargs="*", default=list(TABLES), choices=list(TABLES), metavar="TABLE")
+    parser.add_argument("tables", nargs="*", metavar="TABLE", help=f"{', '.join(TABLES)}; none: all of them")
     parser.add_argument("--short", action="store_true", help="seconds instead of minutes")
     asked = parser.parse_args()
-    for name in asked.tables:
+    if unknown := set(asked.tables) - set(TABLES):
+        parser.error(f"no table {', '.join(sorted(unknown))}; there are {', '.join(TABLES)}")
+    for name in asked.tables or TABLES:
         print(f"\n{name}")
         with tempfile.TemporaryDirectory() as folder:
             TABLES[name](Path(folder), asked.short)
