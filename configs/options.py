@@ -132,6 +132,13 @@ OPTIONS = (
         "Keypoints to other programs: tcp://HOST:PORT, ipc://PATH or mqtt://HOST/TOPIC; repeatable.",
         metavar="ADDRESS",
     ),
+    Option(
+        "--restream",
+        "Live view",
+        "restream.address",
+        "Annotated video to rtsp://, rtmp://, srt:// or udp://HOST…, or DIR/index.m3u8 for HLS; {source}: its name.",
+        metavar="ADDRESS",
+    ),
     Option("--config", "Run", text="YAML, or a preset's name.", metavar="FILE", own_type=str),
     Option("--set", "Run", text="Any setting, as track.lost_after_s=2.", metavar="KEY=VALUE", own_type=list[str]),
     Option("--quiet -q", "Run", "runtime.quiet"),

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 
 from configs.fields import Seconds, Section, Share, Time, one_or_more
 from configs.skeleton import SkeletonSettings
@@ -179,10 +187,36 @@ class PublishSettings(Section):
     )
 
 
-StageName = Literal["decode", "infer", "nms", "track", "records", "publish", "render", "video"]
+class RestreamSettings(Section):
+    """Where the annotated video goes as it comes."""
+
+    address: str | None = Field(
+        None,
+        description="rtsp://, rtmp://, srt:// or udp://, or DIR/index.m3u8 for HLS; {source} stands for a source's "
+        "name; null: nowhere.",
+    )
+
+    @field_serializer("address", mode="wrap")
+    def _without_secrets(
+        self, address: str | None, plain: SerializerFunctionWrapHandler, info: SerializationInfo
+    ) -> Any:
+        """The address as run.json may hold it: a URL's password or stream key can stand in any part behind `://`."""
+        if address is None or (info.context and info.context.get(SECRETS)):
+            return plain(address)
+        return re.sub(r"(?<=://).*", "***", address, flags=re.DOTALL)
+
+
+SECRETS = "secrets"
+"""In a serialization context, true: secrets are kept, for a stage's process; else they are left out."""
+
+StageName = Literal["decode", "infer", "nms", "track", "records", "publish", "render", "restream", "video"]
 
 
 _STAGES = ["decode", "infer", "nms", "track", "records", "render", "video"]
+_OPTIONAL: dict[StageName, StageName] = {"publish": "track", "restream": "render"}
+"""Stages that run only where they are wanted, and behind which one each stands."""
+_DRAWN = {"render", "restream", "video"}
+"""Stages that share drawn pixels, and so a group."""
 
 
 class RuntimeSettings(Section):
@@ -193,7 +227,7 @@ class RuntimeSettings(Section):
         "ipc", description="ipc: each group is a process; inproc: all groups are threads of one process."
     )
     groups: tuple[tuple[StageName, ...], ...] = Field(
-        (("decode",), ("infer",), ("nms", "track", "records", "publish"), ("render", "video")),
+        (("decode",), ("infer",), ("nms", "track", "records", "publish"), ("render", "restream", "video")),
         description="Which stages share a process or thread, in order.",
     )
     decoders: Annotated[int, Field(ge=1, le=64)] = Field(1, description="Files decoded side by side.")
@@ -212,15 +246,19 @@ class RuntimeSettings(Section):
     @model_validator(mode="after")
     def _groups_are_the_pipeline(self) -> RuntimeSettings:
         flat = [stage for group in self.groups for stage in group]
-        if flat.count("publish") == 1 and "track" in flat[: flat.index("publish")]:
-            flat.remove("publish")  # only where something is published it is needed
+        for stage, before in _OPTIONAL.items():
+            if flat.count(stage) == 1 and before in flat[: flat.index(stage)]:
+                flat.remove(stage)
         if sorted(flat) != sorted(_STAGES) or flat[:4] != _STAGES[:4] or flat.index("render") > flat.index("video"):
+            behind = ", ".join(f"{stage} behind {before}" for stage, before in _OPTIONAL.items())
             raise ValueError(
                 f"groups list the stages {flat}; they must be decode, infer, nms, track, in this order, then records, "
-                "render, video and, to publish, publish, each once, render before video"
+                f"render, video, each once, render before video, and where it is wanted {behind}"
             )
-        if not any("render" in group and "video" in group for group in self.groups):
-            raise ValueError("groups part render from video; they must share a group, for they share drawn pixels")
+        if sum(not _DRAWN.isdisjoint(group) for group in self.groups) > 1:
+            raise ValueError(
+                "groups part render from video or restream; they must share a group, for they share drawn pixels"
+            )
         return self
 
 
@@ -241,6 +279,7 @@ class Settings(Section):
     video: VideoSettings = VideoSettings()
     records: RecordsSettings = RecordsSettings()
     publish: PublishSettings = PublishSettings()
+    restream: RestreamSettings = RestreamSettings()
     runtime: RuntimeSettings = RuntimeSettings()
 
     @model_validator(mode="after")
@@ -250,17 +289,24 @@ class Settings(Section):
         return self
 
     @model_validator(mode="after")
-    def _publish_has_a_group(self) -> Settings:
-        if self.publish.addresses and not any("publish" in group for group in self.runtime.groups):
-            raise ValueError("runtime.groups lacks publish, which is wanted; put it behind track")
+    def _wanted_stages_have_a_group(self) -> Settings:
+        for stage in self._wanted:
+            if not any(stage in group for group in self.runtime.groups):
+                raise ValueError(f"runtime.groups lacks {stage}, which is wanted; put it behind {_OPTIONAL[stage]}")
         return self
+
+    @property
+    def _wanted(self) -> set[StageName]:
+        """The stages of `_OPTIONAL` that are to run."""
+        wanted: dict[StageName, object] = {"publish": self.publish.addresses, "restream": self.restream.address}
+        return {stage for stage, asked in wanted.items() if asked}
 
     @property
     def stage_groups(self) -> list[tuple[StageName, ...]]:
         """The groups of stages that run: `runtime.groups` without what only serves outputs that are not wanted."""
-        unwanted = set[StageName]()
+        unwanted: set[StageName] = {*_OPTIONAL} - self._wanted
         unwanted |= set() if self.records.save else {"records"}
-        unwanted |= set() if self.publish.addresses else {"publish"}
-        unwanted |= set() if self.video.save else {"render", "video"}
+        unwanted |= set() if self.video.save else {"video"}
+        unwanted |= set() if self.video.save or not _DRAWN.isdisjoint(self._wanted) else {"render"}
         groups = (tuple(stage for stage in group if stage not in unwanted) for group in self.runtime.groups)
         return [group for group in groups if group]

@@ -56,6 +56,10 @@ class Pipeline:
             from stream.render import Render
 
             return Render(settings.render, skeleton)
+        if name == "restream":
+            from stream.sinks.restream import Restream
+
+            return Restream(settings.restream, settings.live)
         if name == "video":
             from stream.sinks.video import VideoSink
 

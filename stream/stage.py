@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from stream.messages import Message
 
@@ -44,6 +44,10 @@ class Stage(ABC):
 
     def restore(self, source: str, state: bytes) -> None:
         """Continue a source, just begun, from a snapshot of the same version."""
+
+    def left_out(self, source: str) -> Mapping[str, int]:
+        """Cause -> frames of a source that it handed on and yet did not use; asked when the source ends."""
+        return {}
 
     def close(self) -> None:
         """Release what was opened. Called once, also after an error."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from msgspec import structs
 
 from configs.errors import EXIT_FAILED, EngineError, PosestreamError
-from configs.schema import Settings
+from configs.schema import SECRETS, Settings
 from stream.messages import SourceSpec, Status
 from stream.runtime import frame_store
 from stream.runtime.folder import SocketFolder
@@ -134,7 +134,7 @@ class Supervisor:
 
     def _in_process(self, spec: GroupSpec) -> Host:
         fds: dict[int, StoreFds] = {number: store.fds for number, store in self._stores.items()}
-        text = self._settings.model_dump_json()
+        text = self._settings.model_dump_json(context={SECRETS: True})
         orders = Orders(spec, text, self._factory, fds, self._slots, os.getpid())
         return Process(orders, [fd for each in fds.values() for fd in set(each)])
 
