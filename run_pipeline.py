@@ -137,6 +137,10 @@ def _check_outputs(settings: Settings, sources: list[SourceSpec]) -> None:
         from stream.sinks.endpoint import check_publish
 
         check_publish(settings.publish)
+    if settings.window.show:
+        from stream.sinks.window import check_window
+
+        check_window()
     if settings.restream.address is not None:
         from stream.sinks.restream_target import check_restream
 

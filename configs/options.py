@@ -116,7 +116,7 @@ OPTIONS = (
         text="Go on with an interrupted run; later.",
         later="comes in a later version; --start goes on from a time",
     ),
-    Option("--show", "Live view", text="In a window; later.", later=_LIVE + "look at overlay.mp4 in the output folder"),
+    Option("--show/--no-show", "Live view", "window.show"),
     Option(
         "--web",
         "Live view",

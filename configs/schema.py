@@ -187,6 +187,12 @@ class PublishSettings(Section):
     )
 
 
+class WindowSettings(Section):
+    """The window on this machine's screen."""
+
+    show: bool = Field(False, description="In a window: q ends the run, h tells of the other keys.")
+
+
 class RestreamSettings(Section):
     """Where the annotated video goes as it comes."""
 
@@ -209,13 +215,13 @@ class RestreamSettings(Section):
 SECRETS = "secrets"
 """In a serialization context, true: secrets are kept, for a stage's process; else they are left out."""
 
-StageName = Literal["decode", "infer", "nms", "track", "records", "publish", "render", "restream", "video"]
+StageName = Literal["decode", "infer", "nms", "track", "records", "publish", "render", "restream", "show", "video"]
 
 
 _STAGES = ["decode", "infer", "nms", "track", "records", "render", "video"]
-_OPTIONAL: dict[StageName, StageName] = {"publish": "track", "restream": "render"}
+_OPTIONAL: dict[StageName, StageName] = {"publish": "track", "restream": "render", "show": "render"}
 """Stages that run only where they are wanted, and behind which one each stands."""
-_DRAWN = {"render", "restream", "video"}
+_DRAWN = {"render", "restream", "show", "video"}
 """Stages that share drawn pixels, and so a group."""
 
 
@@ -227,7 +233,7 @@ class RuntimeSettings(Section):
         "ipc", description="ipc: each group is a process; inproc: all groups are threads of one process."
     )
     groups: tuple[tuple[StageName, ...], ...] = Field(
-        (("decode",), ("infer",), ("nms", "track", "records", "publish"), ("render", "restream", "video")),
+        (("decode",), ("infer",), ("nms", "track", "records", "publish"), ("render", "restream", "show", "video")),
         description="Which stages share a process or thread, in order.",
     )
     decoders: Annotated[int, Field(ge=1, le=64)] = Field(1, description="Files decoded side by side.")
@@ -257,7 +263,7 @@ class RuntimeSettings(Section):
             )
         if sum(not _DRAWN.isdisjoint(group) for group in self.groups) > 1:
             raise ValueError(
-                "groups part render from video or restream; they must share a group, for they share drawn pixels"
+                "groups part render from video, restream or show; they must share a group, for they share drawn pixels"
             )
         return self
 
@@ -279,6 +285,7 @@ class Settings(Section):
     video: VideoSettings = VideoSettings()
     records: RecordsSettings = RecordsSettings()
     publish: PublishSettings = PublishSettings()
+    window: WindowSettings = WindowSettings()
     restream: RestreamSettings = RestreamSettings()
     runtime: RuntimeSettings = RuntimeSettings()
 
@@ -298,7 +305,11 @@ class Settings(Section):
     @property
     def _wanted(self) -> set[StageName]:
         """The stages of `_OPTIONAL` that are to run."""
-        wanted: dict[StageName, object] = {"publish": self.publish.addresses, "restream": self.restream.address}
+        wanted: dict[StageName, object] = {
+            "publish": self.publish.addresses,
+            "restream": self.restream.address,
+            "show": self.window.show,
+        }
         return {stage for stage, asked in wanted.items() if asked}
 
     @property

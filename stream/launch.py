@@ -144,7 +144,7 @@ def launch(
     except StageError as error:
         failure = error
     reporter.write_all()
-    return reporter.summary(stops() > 0, failure), failure or reporter.problem
+    return reporter.summary(stops() > 0 or supervisor.progress.ended_by_user, failure), failure or reporter.problem
 
 
 class _Reporter:

@@ -60,6 +60,10 @@ class Pipeline:
             from stream.sinks.restream import Restream
 
             return Restream(settings.restream, settings.live)
+        if name == "show":
+            from stream.sinks.window import Show
+
+            return Show()
         if name == "video":
             from stream.sinks.video import VideoSink
 

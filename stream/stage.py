@@ -23,6 +23,8 @@ class Stage(ABC):
     """How long it likes to wait for more before `pause`."""
     slots_wanted: int = 0
     """Frames under way at once that keep it busy; 0: as many as any."""
+    ends_run: bool = False
+    """True once the user has asked here that the run ends, as by Ctrl-C."""
     notes: Sequence[str] = ()
     """Lines to be shown to the user: what it chose and why, what it could not use; more may come while it works."""
 
@@ -65,6 +67,11 @@ class Chain(Stage):
     def notes(self) -> Sequence[str]:  # type: ignore[override]
         """Those of all its stages."""
         return [note for stage in self.stages for note in stage.notes]
+
+    @property
+    def ends_run(self) -> bool:  # type: ignore[override]
+        """Whether one of them says so."""
+        return any(stage.ends_run for stage in self.stages)
 
     def process(self, message: Message) -> Iterator[Message]:
         yield from self._from(0, [message])

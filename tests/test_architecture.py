@@ -31,7 +31,7 @@ DOORS = {
         "stream/sinks/video.py",
         "stream/demo.py",
     },
-    "cv2": {"stream/draw.py"},
+    "cv2": {"stream/draw.py", "stream/sinks/window_process.py"},
     "filterpy": {"stream/tracking/kalman.py"},
     "matplotlib": {"stream/demo.py", "engines/evaluation/plots.py"},
     "torch_tensorrt": {"engines/backends/tensorrt_engine.py"},

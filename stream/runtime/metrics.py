@@ -92,6 +92,11 @@ class Metered(Stage):
         self._name, self._stage, self._meter = name, stage, meter
         self.patience_s, self.slots_wanted, self.notes = stage.patience_s, stage.slots_wanted, stage.notes
 
+    @property
+    def ends_run(self) -> bool:  # type: ignore[override]
+        """As the stage says."""
+        return self._stage.ends_run
+
     def process(self, message: Message) -> Iterator[Message]:
         for given in timed(self._name, self._meter, self._processed(message)):
             if isinstance(given, Begin) and (state := given.spec.states.get(self._name)):

@@ -112,7 +112,7 @@ class Supervisor:
             self._start(specs)
             while not all(member.is_over for member in self._members.values()):
                 self._hear()
-                self._look_after(stops())
+                self._look_after(stops() or int(self.progress.ended_by_user))
                 watch(self.progress)
         finally:
             self._clean_up()
@@ -162,6 +162,7 @@ class Supervisor:
             case Beat():
                 self.progress.beats[group] = report
                 self.progress.notes += report.notes
+                self.progress.ended_by_user |= report.ends_run
             case Began():
                 self.progress.begin(report)
             case Status():

@@ -385,5 +385,5 @@ def test_the_pipeline_restreams_what_it_draws_where_the_settings_say_so() -> Non
             None,
             ["restream.address=x.m3u8", "runtime.groups=[[decode,infer,nms,track,records,render,video]]"],
         )
-    with pytest.raises(ConfigError, match="groups part render from video or restream"):
+    with pytest.raises(ConfigError, match="groups part render from video, restream or show"):
         load(None, ["runtime.groups=[[decode,infer,nms,track,records,render,video],[restream]]"])
