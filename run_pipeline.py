@@ -137,6 +137,10 @@ def _check_outputs(settings: Settings, sources: list[SourceSpec]) -> None:
         from stream.sinks.endpoint import check_publish
 
         check_publish(settings.publish)
+    if settings.dump.file is not None:
+        from stream.sinks.dump import check_dump
+
+        check_dump(settings.dump, sources, settings.output.overwrite)
     if settings.window.show:
         from stream.sinks.window import check_window
 

@@ -110,6 +110,7 @@ OPTIONS = (
     Option("--records/--no-records", "Output", "records.save"),
     Option("--segment", "Output", "video.segment_s", metavar="TIME"),
     Option("--keep", "Output", "video.keep_s", metavar="TIME"),
+    Option("--dump", "Output", "dump.file", metavar="FILE"),
     Option(
         "--resume",
         "Output",

@@ -171,6 +171,14 @@ class RecordsSettings(Section):
     save: bool = Field(True, description="Write keypoints.jsonl.")
 
 
+class DumpSettings(Section):
+    """Where the messages behind the network are written."""
+
+    file: str | None = Field(
+        None, description="FILE.psm: messages without pictures, which --source FILE.psm runs again; null: nowhere."
+    )
+
+
 class PublishSettings(Section):
     """Where other programs get the keypoints as they come."""
 
@@ -215,11 +223,13 @@ class RestreamSettings(Section):
 SECRETS = "secrets"
 """In a serialization context, true: secrets are kept, for a stage's process; else they are left out."""
 
-StageName = Literal["decode", "infer", "nms", "track", "records", "publish", "render", "restream", "show", "video"]
+StageName = Literal[
+    "decode", "infer", "dump", "nms", "track", "records", "publish", "render", "restream", "show", "video"
+]
 
 
 _STAGES = ["decode", "infer", "nms", "track", "records", "render", "video"]
-_OPTIONAL: dict[StageName, StageName] = {"publish": "track", "restream": "render", "show": "render"}
+_OPTIONAL: dict[StageName, StageName] = {"dump": "infer", "publish": "track", "restream": "render", "show": "render"}
 """Stages that run only where they are wanted, and behind which one each stands."""
 _DRAWN = {"render", "restream", "show", "video"}
 """Stages that share drawn pixels, and so a group."""
@@ -233,7 +243,12 @@ class RuntimeSettings(Section):
         "ipc", description="ipc: each group is a process; inproc: all groups are threads of one process."
     )
     groups: tuple[tuple[StageName, ...], ...] = Field(
-        (("decode",), ("infer",), ("nms", "track", "records", "publish"), ("render", "restream", "show", "video")),
+        (
+            ("decode",),
+            ("infer",),
+            ("dump", "nms", "track", "records", "publish"),
+            ("render", "restream", "show", "video"),
+        ),
         description="Which stages share a process or thread, in order.",
     )
     decoders: Annotated[int, Field(ge=1, le=64)] = Field(1, description="Files decoded side by side.")
@@ -251,16 +266,19 @@ class RuntimeSettings(Section):
 
     @model_validator(mode="after")
     def _groups_are_the_pipeline(self) -> RuntimeSettings:
-        flat = [stage for group in self.groups for stage in group]
+        named = [stage for group in self.groups for stage in group]
+        flat = list(named)
         for stage, before in _OPTIONAL.items():
             if flat.count(stage) == 1 and before in flat[: flat.index(stage)]:
                 flat.remove(stage)
         if sorted(flat) != sorted(_STAGES) or flat[:4] != _STAGES[:4] or flat.index("render") > flat.index("video"):
             behind = ", ".join(f"{stage} behind {before}" for stage, before in _OPTIONAL.items())
             raise ValueError(
-                f"groups list the stages {flat}; they must be decode, infer, nms, track, in this order, then records, "
+                f"groups list the stages {named}; they must be decode, infer, nms, track, in this order, then records, "
                 f"render, video, each once, render before video, and where it is wanted {behind}"
             )
+        if "dump" in named and named.index("dump") > named.index("nms"):
+            raise ValueError("groups have dump behind nms; it must stand before, for a replay begins with nms")
         if sum(not _DRAWN.isdisjoint(group) for group in self.groups) > 1:
             raise ValueError(
                 "groups part render from video, restream or show; they must share a group, for they share drawn pixels"
@@ -284,6 +302,7 @@ class Settings(Section):
     render: RenderSettings = RenderSettings()
     video: VideoSettings = VideoSettings()
     records: RecordsSettings = RecordsSettings()
+    dump: DumpSettings = DumpSettings()
     publish: PublishSettings = PublishSettings()
     window: WindowSettings = WindowSettings()
     restream: RestreamSettings = RestreamSettings()
@@ -306,6 +325,7 @@ class Settings(Section):
     def _wanted(self) -> set[StageName]:
         """The stages of `_OPTIONAL` that are to run."""
         wanted: dict[StageName, object] = {
+            "dump": self.dump.file,
             "publish": self.publish.addresses,
             "restream": self.restream.address,
             "show": self.window.show,
@@ -314,10 +334,15 @@ class Settings(Section):
 
     @property
     def stage_groups(self) -> list[tuple[StageName, ...]]:
-        """The groups of stages that run: `runtime.groups` without what only serves outputs that are not wanted."""
+        """The groups of stages that run: `runtime.groups` without what only serves outputs that are not wanted.
+
+        Messages of a file need no network, and go through all stages in one group, for no slot bounds how many wait.
+        """
         unwanted: set[StageName] = {*_OPTIONAL} - self._wanted
         unwanted |= set() if self.records.save else {"records"}
         unwanted |= set() if self.video.save else {"video"}
         unwanted |= set() if self.video.save or not _DRAWN.isdisjoint(self._wanted) else {"render"}
         groups = (tuple(stage for stage in group if stage not in unwanted) for group in self.runtime.groups)
+        if self.source.is_recorded:
+            return [tuple(stage for group in groups for stage in group if stage != "infer")]
         return [group for group in groups if group]

@@ -18,6 +18,10 @@ class Pipeline:
 
     def source(self, specs: Sequence[SourceSpec], settings: Settings, stop: Callable[[], bool]) -> Iterator[Message]:
         """The messages of the first stage, until `stop()`: files in turn, live sources side by side."""
+        if specs[0].kind == "messages":
+            from stream.sources.replay import replay
+
+            return replay(specs, settings.decode, settings.skeleton.names, stop)
         from stream.decode import decode
 
         return decode(specs, settings.decode, stop, settings.live, settings.runtime.cut_every)
@@ -48,6 +52,10 @@ class Pipeline:
             from stream.sinks.records import RecordsSink
 
             return RecordsSink()
+        if name == "dump":
+            from stream.sinks.dump import Dump
+
+            return Dump(settings.dump, skeleton)
         if name == "publish":
             from stream.sinks.publish import Publish
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 
 from engines.ops.people import nobody
@@ -30,7 +28,7 @@ def frame(number: int, source: str = "cam1", width: int = WIDTH, height: int = H
         index=number,
         pts_ns=3_600_000_000_000 + number * 1_000_000_000 // FPS,
         captured_ns=5_000_000_000 + number * 1_000_000_000 // FPS,
-        wall_ns=time.time_ns(),
+        wall_ns=1_700_000_000_000_000_000 + number * 1_000_000_000 // FPS,
         width=width,
         height=height,
         pixels=Pixels(numbered(number % 256, width, height)),
