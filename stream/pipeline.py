@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 from configs.schema import Settings
 from engines.ops.skeleton import Skeleton
@@ -16,7 +16,9 @@ PIPELINE = "stream.pipeline:Pipeline"
 class Pipeline:
     """Makes the stages that the settings name; heavy libraries are loaded here and nowhere earlier."""
 
-    def source(self, specs: Sequence[SourceSpec], settings: Settings, stop: Callable[[], bool]) -> Iterator[Message]:
+    def source(
+        self, specs: Sequence[SourceSpec], settings: Settings, stop: Callable[[], bool]
+    ) -> Generator[Message, None, None]:
         """The messages of the first stage, until `stop()`: files in turn, live sources side by side."""
         if specs[0].kind == "messages":
             from stream.sources.replay import replay

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
 from stream.messages import Message
 
@@ -107,11 +107,19 @@ def close_all(stages: Iterable[Stage]) -> None:
         raise first
 
 
-def run_here(messages: Iterable[Message], stage: Stage) -> Iterator[Message]:
-    """Run a stage in this thread, one message at a time, and close it at the end."""
+def run_here(messages: Iterable[Message], stage: Stage, at_once: bool = False) -> Generator[Message, None, None]:
+    """Run a stage in this thread, one message at a time, and close it at the end.
+
+    Args:
+        messages: its input.
+        stage: what to run.
+        at_once: it holds nothing back that it need not: the messages are live.
+    """
     try:
         for message in messages:
             yield from stage.process(message)
+            if at_once:
+                yield from stage.pause()
         yield from stage.flush()
     finally:
         stage.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 
 import numpy as np
 from msgspec import structs
@@ -49,7 +49,7 @@ def recorded_sources(path: str) -> list[str]:
 
 def replay(
     specs: Sequence[SourceSpec], settings: DecodeSettings, keypoints: tuple[str, ...], stop: Callable[[], bool]
-) -> Iterator[Message]:
+) -> Generator[Message, None, None]:
     """The messages of a file, as they stood behind the network; each frame's picture is black.
 
     Times of this machine's clock are moved to now. A source that the file does not tell the end of, for it is cut short
