@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import (
-    BeforeValidator,
-    Field,
-    SerializationInfo,
-    SerializerFunctionWrapHandler,
-    field_serializer,
-    field_validator,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from configs.fields import Seconds, Section, Share, Time, one_or_more
+from configs.outlets import DumpSettings, RestreamSettings, WindowSettings
 from configs.skeleton import SkeletonSettings
 from configs.sources import DecodeSettings, LiveSettings, SourceSettings
 
@@ -171,14 +164,6 @@ class RecordsSettings(Section):
     save: bool = Field(True, description="Write keypoints.jsonl.")
 
 
-class DumpSettings(Section):
-    """Where the messages behind the network are written."""
-
-    file: str | None = Field(
-        None, description="FILE.psm: messages without pictures, which --source FILE.psm runs again; null: nowhere."
-    )
-
-
 class PublishSettings(Section):
     """Where other programs get the keypoints as they come."""
 
@@ -194,34 +179,6 @@ class PublishSettings(Section):
         10.0, description="Records a second of one source at most that an MQTT broker gets."
     )
 
-
-class WindowSettings(Section):
-    """The window on this machine's screen."""
-
-    show: bool = Field(False, description="In a window: q ends the run, h tells of the other keys.")
-
-
-class RestreamSettings(Section):
-    """Where the annotated video goes as it comes."""
-
-    address: str | None = Field(
-        None,
-        description="rtsp://, rtmp://, srt:// or udp://, or DIR/index.m3u8 for HLS; {source} stands for a source's "
-        "name; null: nowhere.",
-    )
-
-    @field_serializer("address", mode="wrap")
-    def _without_secrets(
-        self, address: str | None, plain: SerializerFunctionWrapHandler, info: SerializationInfo
-    ) -> Any:
-        """The address as run.json may hold it: a URL's password or stream key can stand in any part behind `://`."""
-        if address is None or (info.context and info.context.get(SECRETS)):
-            return plain(address)
-        return re.sub(r"(?<=://).*", "***", address, flags=re.DOTALL)
-
-
-SECRETS = "secrets"
-"""In a serialization context, true: secrets are kept, for a stage's process; else they are left out."""
 
 StageName = Literal[
     "decode", "infer", "dump", "nms", "track", "records", "publish", "render", "restream", "show", "video"

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from msgspec import structs
 
 from configs.errors import EXIT_FAILED, EngineError, PosestreamError
-from configs.schema import SECRETS, Settings
+from configs.outlets import SECRETS
+from configs.schema import Settings
 from stream.messages import SourceSpec, Status
 from stream.runtime import frame_store
 from stream.runtime.folder import SocketFolder

@@ -9,7 +9,7 @@ from pathlib import Path
 from msgspec import structs
 
 from configs.errors import OutputError
-from configs.schema import DumpSettings
+from configs.outlets import DumpSettings
 from engines.ops.skeleton import Skeleton
 from stream.address import printable
 from stream.message_file import ENDING, MessageFileError, MessageWriter

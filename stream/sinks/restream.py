@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 from msgspec import Struct
 
-from configs.schema import RestreamSettings
+from configs.outlets import RestreamSettings
 from configs.sources import LiveSettings
 from stream.messages import Begin, End, Message, Tracks
 from stream.sinks.restream_target import Target, target_of

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from configs.errors import ConfigError, SourceError
-from configs.schema import RestreamSettings
+from configs.outlets import RestreamSettings
 from configs.sources import LiveSettings
 from stream.address import printable
 from stream.messages import SourceSpec

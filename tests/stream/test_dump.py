@@ -18,7 +18,7 @@ from msgspec import structs
 from configs.coco import KEYPOINTS
 from configs.errors import ConfigError, OutputError, SourceError
 from configs.load import load, resolve
-from configs.schema import DumpSettings
+from configs.outlets import DumpSettings
 from configs.sources import DecodeSettings
 from engines.ops.people import People
 from engines.ops.skeleton import COCO

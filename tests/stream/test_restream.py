@@ -19,7 +19,7 @@ from msgspec import structs
 
 from configs.errors import ConfigError, RefusedError
 from configs.load import load
-from configs.schema import SECRETS, RestreamSettings
+from configs.outlets import SECRETS, RestreamSettings
 from configs.sources import LiveSettings
 from stream.messages import End, Frame, SourceSpec
 from stream.runtime.metrics import Metered, StageMeter
