@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from threading import Event
 
 from configs.sources import DecodeSettings, LiveSettings
@@ -23,7 +23,7 @@ def decode(
     stop: Callable[[], bool],
     live: LiveSettings = LIVE,
     cut_every: int = 0,
-) -> Iterator[Message]:
+) -> Generator[Message, None, None]:
     """Messages of the sources: of each Begin, every Frame in the order in which it is shown, End.
 
     Recordings are read one after another; beside live sources, which are read side by side and tell their Status, they

@@ -49,8 +49,9 @@ class SourceSpec(Struct, frozen=True):
 
     name: str
     """Unique in the run; names its output folder and its records."""
-    kind: Literal["file", "images", "camera", "stream", "pipe"]
-    """images: a folder whose pictures, sorted by name, are the frames; stream: a network address."""
+    kind: Literal["file", "images", "camera", "stream", "pipe", "messages"]
+    """images: a folder whose pictures, sorted by name, are the frames; stream: a network address; messages: a file
+    that `--dump` has written."""
     uri: str
     """A path, a camera's number, a network address, "-" for stdin; a `file:` URI where a path is not valid Unicode.
 

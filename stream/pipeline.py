@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 from configs.schema import Settings
 from engines.ops.skeleton import Skeleton
@@ -16,8 +16,14 @@ PIPELINE = "stream.pipeline:Pipeline"
 class Pipeline:
     """Makes the stages that the settings name; heavy libraries are loaded here and nowhere earlier."""
 
-    def source(self, specs: Sequence[SourceSpec], settings: Settings, stop: Callable[[], bool]) -> Iterator[Message]:
+    def source(
+        self, specs: Sequence[SourceSpec], settings: Settings, stop: Callable[[], bool]
+    ) -> Generator[Message, None, None]:
         """The messages of the first stage, until `stop()`: files in turn, live sources side by side."""
+        if specs[0].kind == "messages":
+            from stream.sources.replay import replay
+
+            return replay(specs, settings.decode, settings.skeleton.names, stop)
         from stream.decode import decode
 
         return decode(specs, settings.decode, stop, settings.live, settings.runtime.cut_every)
@@ -48,6 +54,10 @@ class Pipeline:
             from stream.sinks.records import RecordsSink
 
             return RecordsSink()
+        if name == "dump":
+            from stream.sinks.dump import Dump
+
+            return Dump(settings.dump, skeleton)
         if name == "publish":
             from stream.sinks.publish import Publish
 
@@ -56,6 +66,14 @@ class Pipeline:
             from stream.render import Render
 
             return Render(settings.render, skeleton)
+        if name == "restream":
+            from stream.sinks.restream import Restream
+
+            return Restream(settings.restream, settings.live)
+        if name == "show":
+            from stream.sinks.window import Show
+
+            return Show()
         if name == "video":
             from stream.sinks.video import VideoSink
 

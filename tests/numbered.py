@@ -407,3 +407,21 @@ def sources(folder: Path, *counts: int) -> list[SourceSpec]:
 def ledger(spec: SourceSpec) -> list[tuple[int, ...]]:
     """Read what the ledger holds of a source."""
     return [tuple(map(int, line.split())) for line in Path(spec.folder, "ledger").read_text().splitlines()]
+
+
+class Quitting(Numbered):
+    """The same, slow, with a video sink by which the user ends the run at frame 10."""
+
+    reader: ClassVar = {"takes_s": 5e-3}
+
+    def stage(self, name: str, settings: Settings) -> Stage:
+        return Quits() if name == "video" else super().stage(name, settings)
+
+
+class Quits(Stage):
+    """Passes everything on."""
+
+    def process(self, message: Message) -> Iterator[Message]:
+        frame = frame_of(message)
+        self.ends_run = self.ends_run or (frame is not None and frame.index == 10)
+        yield message

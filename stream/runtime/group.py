@@ -170,6 +170,7 @@ class _GroupLoop:
             notes=self._new_notes(),
             sent_bytes=self._sockets.sent_bytes,
             memory_bytes=self._process.memory_info().rss,
+            ends_run=self._stage is not None and self._stage.ends_run,
         )
         self._sockets.report(beat)
 

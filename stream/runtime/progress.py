@@ -33,6 +33,8 @@ class Progress:
     """Monotonic time when the last group was done; None before."""
     pids: dict[str, int] = field(default_factory=dict)
     """Process of each group; empty where groups are threads."""
+    ended_by_user: bool = False
+    """A stage was asked to end the run, as by a key in the window."""
     restarts: int = 0
     """How often the stages behind live sources were restarted."""
     held: dict[str, int] = field(default_factory=dict)

@@ -51,6 +51,8 @@ class Beat(Struct, frozen=True, tag=True):
     """What went through this group's outlets."""
     memory_bytes: int
     """Resident memory of the group's process."""
+    ends_run: bool = False
+    """The user has asked here that the run ends."""
 
 
 class Began(Struct, frozen=True, tag=True):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from msgspec import structs
 
 from configs.errors import EXIT_FAILED, EngineError, PosestreamError
+from configs.outlets import SECRETS
 from configs.schema import Settings
 from stream.messages import SourceSpec, Status
 from stream.runtime import frame_store
@@ -111,7 +112,7 @@ class Supervisor:
             self._start(specs)
             while not all(member.is_over for member in self._members.values()):
                 self._hear()
-                self._look_after(stops())
+                self._look_after(stops() or int(self.progress.ended_by_user))
                 watch(self.progress)
         finally:
             self._clean_up()
@@ -137,7 +138,7 @@ class Supervisor:
 
     def _in_process(self, spec: GroupSpec) -> Host:
         fds: dict[int, StoreFds] = {number: store.fds for number, store in self._stores.items()}
-        text = self._settings.model_dump_json()
+        text = self._settings.model_dump_json(context={SECRETS: True})
         orders = Orders(spec, text, self._factory, fds, self._slots, os.getpid())
         return Process(orders, [fd for each in fds.values() for fd in set(each)])
 
@@ -165,6 +166,7 @@ class Supervisor:
             case Beat():
                 self.progress.beats[group] = report
                 self.progress.notes += report.notes
+                self.progress.ended_by_user |= report.ends_run
             case Began():
                 self.progress.begin(report)
             case Status():
