@@ -103,10 +103,7 @@ def _run(given: dict[str, Any]) -> int:
     from stream.render import check_opencv
 
     check_opencv()
-    if settings.publish.addresses:
-        from stream.sinks.endpoint import check_publish
-
-        check_publish(settings.publish)
+    _check_outputs(settings, sources)
     interrupts = Interrupts()
     with interrupts, output_folders(sources, settings) as specs:
         if not settings.source.uris:
@@ -132,6 +129,26 @@ def _sources(settings: Settings) -> list[SourceSpec]:
 
     source = settings.source
     return find(source.uris, source.realtime, source.allow_pipe) if source.uris else [SourceSpec("demo", "file", "")]
+
+
+def _check_outputs(settings: Settings, sources: list[SourceSpec]) -> None:
+    """Find out what cannot be sent or shown before a model is loaded."""
+    if settings.publish.addresses:
+        from stream.sinks.endpoint import check_publish
+
+        check_publish(settings.publish)
+    if settings.dump.file is not None:
+        from stream.sinks.dump import check_dump
+
+        check_dump(settings.dump, sources, settings.output.overwrite)
+    if settings.window.show:
+        from stream.sinks.window import check_window
+
+        check_window()
+    if settings.restream.address is not None:
+        from stream.sinks.restream_target import check_restream
+
+        check_restream(settings.restream, sources, settings.live)
 
 
 def _tell(summary: Summary, quiet: bool, as_json: bool) -> None:

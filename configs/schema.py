@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from configs.fields import Seconds, Section, Share, Time, one_or_more
+from configs.outlets import DumpSettings, RestreamSettings, WindowSettings
 from configs.skeleton import SkeletonSettings
 from configs.sources import DecodeSettings, LiveSettings, SourceSettings
 
@@ -34,7 +35,7 @@ class EngineSettings(Section):
     weights: str = Field("auto", description="auto: what belongs to the model; else a published name or a file's path.")
     device: str = Field(
         "auto",
-        description="auto: cuda where there is one, else cpu. Several, as cuda:0,cuda:1: sources are shared out.",
+        description="auto: cuda where there is one, else cpu. Several, as cuda:0,cuda:1: frames are shared out.",
     )
     backend: BackendName = Field("auto", description="What runs the network's parts; auto: measured once, then kept.")
     precision: Literal["auto", "fp32", "fp16"] = Field(
@@ -73,8 +74,12 @@ class EngineSettings(Section):
 
 
 class InferSettings(Section):
-    """How frames are gathered into batches."""
+    """How frames are shared out over networks, and gathered into batches."""
 
+    workers: Annotated[int, Field(ge=1, le=64)] | None = Field(
+        None,
+        description="Networks a device that share the frames of files; null: on a CPU one a core, 8 at most, else 1.",
+    )
     batch_max: Annotated[int, Field(ge=1, le=64)] | None = Field(
         None, description="Frames in one batch at most; null: 1 on a CPU, on a GPU 8 and at most half of runtime.slots."
     )
@@ -179,10 +184,16 @@ class PublishSettings(Section):
     )
 
 
-StageName = Literal["decode", "infer", "nms", "track", "records", "publish", "render", "video"]
+StageName = Literal[
+    "decode", "infer", "dump", "nms", "track", "records", "publish", "render", "restream", "show", "video"
+]
 
 
 _STAGES = ["decode", "infer", "nms", "track", "records", "render", "video"]
+_OPTIONAL: dict[StageName, StageName] = {"dump": "infer", "publish": "track", "restream": "render", "show": "render"}
+"""Stages that run only where they are wanted, and behind which one each stands."""
+_DRAWN = {"render", "restream", "show", "video"}
+"""Stages that share drawn pixels, and so a group."""
 
 
 class RuntimeSettings(Section):
@@ -193,7 +204,12 @@ class RuntimeSettings(Section):
         "ipc", description="ipc: each group is a process; inproc: all groups are threads of one process."
     )
     groups: tuple[tuple[StageName, ...], ...] = Field(
-        (("decode",), ("infer",), ("nms", "track", "records", "publish"), ("render", "video")),
+        (
+            ("decode",),
+            ("infer",),
+            ("dump", "nms", "track", "records", "publish"),
+            ("render", "restream", "show", "video"),
+        ),
         description="Which stages share a process or thread, in order.",
     )
     decoders: Annotated[int, Field(ge=1, le=64)] = Field(1, description="Files decoded side by side.")
@@ -211,16 +227,23 @@ class RuntimeSettings(Section):
 
     @model_validator(mode="after")
     def _groups_are_the_pipeline(self) -> RuntimeSettings:
-        flat = [stage for group in self.groups for stage in group]
-        if flat.count("publish") == 1 and "track" in flat[: flat.index("publish")]:
-            flat.remove("publish")  # only where something is published it is needed
+        named = [stage for group in self.groups for stage in group]
+        flat = list(named)
+        for stage, before in _OPTIONAL.items():
+            if flat.count(stage) == 1 and before in flat[: flat.index(stage)]:
+                flat.remove(stage)
         if sorted(flat) != sorted(_STAGES) or flat[:4] != _STAGES[:4] or flat.index("render") > flat.index("video"):
+            behind = ", ".join(f"{stage} behind {before}" for stage, before in _OPTIONAL.items())
             raise ValueError(
-                f"groups list the stages {flat}; they must be decode, infer, nms, track, in this order, then records, "
-                "render, video and, to publish, publish, each once, render before video"
+                f"groups list the stages {named}; they must be decode, infer, nms, track, in this order, then records, "
+                f"render, video, each once, render before video, and where it is wanted {behind}"
             )
-        if not any("render" in group and "video" in group for group in self.groups):
-            raise ValueError("groups part render from video; they must share a group, for they share drawn pixels")
+        if "dump" in named and named.index("dump") > named.index("nms"):
+            raise ValueError("groups have dump behind nms; it must stand before, for a replay begins with nms")
+        if sum(not _DRAWN.isdisjoint(group) for group in self.groups) > 1:
+            raise ValueError(
+                "groups part render from video, restream or show; they must share a group, for they share drawn pixels"
+            )
         return self
 
 
@@ -240,7 +263,10 @@ class Settings(Section):
     render: RenderSettings = RenderSettings()
     video: VideoSettings = VideoSettings()
     records: RecordsSettings = RecordsSettings()
+    dump: DumpSettings = DumpSettings()
     publish: PublishSettings = PublishSettings()
+    window: WindowSettings = WindowSettings()
+    restream: RestreamSettings = RestreamSettings()
     runtime: RuntimeSettings = RuntimeSettings()
 
     @model_validator(mode="after")
@@ -250,17 +276,34 @@ class Settings(Section):
         return self
 
     @model_validator(mode="after")
-    def _publish_has_a_group(self) -> Settings:
-        if self.publish.addresses and not any("publish" in group for group in self.runtime.groups):
-            raise ValueError("runtime.groups lacks publish, which is wanted; put it behind track")
+    def _wanted_stages_have_a_group(self) -> Settings:
+        for stage in self._wanted:
+            if not any(stage in group for group in self.runtime.groups):
+                raise ValueError(f"runtime.groups lacks {stage}, which is wanted; put it behind {_OPTIONAL[stage]}")
         return self
 
     @property
+    def _wanted(self) -> set[StageName]:
+        """The stages of `_OPTIONAL` that are to run."""
+        wanted: dict[StageName, object] = {
+            "dump": self.dump.file,
+            "publish": self.publish.addresses,
+            "restream": self.restream.address,
+            "show": self.window.show,
+        }
+        return {stage for stage, asked in wanted.items() if asked}
+
+    @property
     def stage_groups(self) -> list[tuple[StageName, ...]]:
-        """The groups of stages that run: `runtime.groups` without what only serves outputs that are not wanted."""
-        unwanted = set[StageName]()
+        """The groups of stages that run: `runtime.groups` without what only serves outputs that are not wanted.
+
+        Messages of a file need no network, and go through all stages in one group, for no slot bounds how many wait.
+        """
+        unwanted: set[StageName] = {*_OPTIONAL} - self._wanted
         unwanted |= set() if self.records.save else {"records"}
-        unwanted |= set() if self.publish.addresses else {"publish"}
-        unwanted |= set() if self.video.save else {"render", "video"}
+        unwanted |= set() if self.video.save else {"video"}
+        unwanted |= set() if self.video.save or not _DRAWN.isdisjoint(self._wanted) else {"render"}
         groups = (tuple(stage for stage in group if stage not in unwanted) for group in self.runtime.groups)
+        if self.source.is_recorded:
+            return [tuple(stage for group in groups for stage in group if stage != "infer")]
         return [group for group in groups if group]

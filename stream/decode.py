@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from threading import Event
 
 from configs.sources import DecodeSettings, LiveSettings
@@ -25,7 +25,7 @@ def decode(
     live: LiveSettings = LIVE,
     cut_every: int = 0,
     changes: Callable[[], Iterable[Change]] = no_changes,
-) -> Iterator[Message]:
+) -> Generator[Message, None, None]:
     """Messages of the sources: of each Begin, every Frame in the order in which it is shown, End.
 
     Recordings are read one after another; beside live sources, which are read side by side and tell their Status, they

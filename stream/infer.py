@@ -47,7 +47,7 @@ class Infer(Stage):
         # By default at most half of them, so that the next batch is decoded meanwhile.
         best = self._engine.batch_best if slots is None else min(self._engine.batch_best, max(1, slots // 2))
         self._batch_max = min(infer.batch_max or best, slots or SLOTS_MAX)
-        self.slots_wanted = 2 * self._batch_max + 2
+        self.together, self.slots_wanted = self._batch_max, 2 * self._batch_max + 2
         self._now_ns, self._age_ns_max = now_ns, infer.max_age_s * 1e9
         self.patience_s = infer.delay_s_max
         self._pace = Pace(infer.target_fps) if infer.target_fps else None

@@ -132,7 +132,7 @@ def launch(
     if factory == PIPELINE:
         from stream.sources.probe import check  # loads FFmpeg
 
-        if not any(spec.kind == "pipe" for spec in specs):  # what was read of one is gone
+        if not any(spec.kind in ("pipe", "messages") for spec in specs):  # what was read of a pipe is gone
             check(specs, settings.decode, settings.live)
     supervisor = Supervisor(settings, specs, factory)
     reporter = _Reporter(settings, specs, supervisor.progress)
@@ -153,7 +153,8 @@ def launch(
         except StageError as error:
             failure = error
         reporter.write_all()
-    return reporter.summary(stops() > 0, failure), failure or reporter.problem
+    interrupted = stops() > 0 or supervisor.progress.ended_by_user
+    return reporter.summary(interrupted, failure), failure or reporter.problem
 
 
 class _Reporter:

@@ -49,8 +49,9 @@ class SourceSpec(Struct, frozen=True):
 
     name: str
     """Unique in the run; names its output folder and its records."""
-    kind: Literal["file", "images", "camera", "stream", "pipe"]
-    """images: a folder whose pictures, sorted by name, are the frames; stream: a network address."""
+    kind: Literal["file", "images", "camera", "stream", "pipe", "messages"]
+    """images: a folder whose pictures, sorted by name, are the frames; stream: a network address; messages: a file
+    that `--dump` has written."""
     uri: str
     """A path, a camera's number, a network address, "-" for stdin; a `file:` URI where a path is not valid Unicode.
 
@@ -117,6 +118,8 @@ class Begin(Struct, frozen=True, tag="begin"):
     """True if the file holds sound."""
     pixel_aspect: tuple[int, int] = (1, 1)
     """Width to height of a pixel of the upright picture, as 64:45."""
+    order: int = 0
+    """As of a `Frame`."""
 
 
 class Frame(Struct, frozen=True, tag="frame"):
@@ -145,6 +148,8 @@ class Frame(Struct, frozen=True, tag="frame"):
     """Stage -> when it was done with this frame, on the monotonic clock."""
     pixel_aspect: tuple[int, int] = (1, 1)
     """Width to height of a pixel, as 64:45; (1, 1): square."""
+    order: int = 0
+    """Counts what its source's reader has given, Begin first; 0 where nothing can come out of order."""
 
     @property
     def picture(self) -> NDArray[np.uint8]:
@@ -198,6 +203,8 @@ class Cut(Struct, frozen=True, tag="cut"):
     """Of the first frame after it."""
     states: dict[str, bytes] = {}
     """Stage -> its snapshot here; `SourceSpec.states` takes it."""
+    order: int = 0
+    """As of a `Frame`."""
 
 
 class Status(Struct, frozen=True, tag="status"):
@@ -246,6 +253,8 @@ class End(Struct, frozen=True, tag="end"):
     """Cause -> frames that a live source offered and that were not given: "busy", "damaged", "paused"."""
     before: int = 0
     """Frames that a live source had offered before its decoder was started anew; they are not among the above."""
+    order: int = 0
+    """As of a `Frame`."""
 
 
 Message = Begin | Frame | Poses | Tracks | Drop | Cut | Status | End

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 
 from configs.schema import Settings
 from engines.ops.skeleton import Skeleton
@@ -23,8 +23,12 @@ class Pipeline:
         settings: Settings,
         stop: Callable[[], bool],
         changes: Callable[[], Iterable[Change]] = no_changes,
-    ) -> Iterator[Message]:
+    ) -> Generator[Message, None, None]:
         """The messages of the first stage, until `stop()`: files in turn, live sources side by side."""
+        if specs[0].kind == "messages":
+            from stream.sources.replay import replay
+
+            return replay(specs, settings.decode, settings.skeleton.names, stop)
         from stream.decode import decode
 
         return decode(specs, settings.decode, stop, settings.live, settings.runtime.cut_every, changes)
@@ -55,6 +59,10 @@ class Pipeline:
             from stream.sinks.records import RecordsSink
 
             return RecordsSink()
+        if name == "dump":
+            from stream.sinks.dump import Dump
+
+            return Dump(settings.dump, skeleton)
         if name == "publish":
             from stream.sinks.publish import Publish
 
@@ -63,6 +71,14 @@ class Pipeline:
             from stream.render import Render
 
             return Render(settings.render, skeleton)
+        if name == "restream":
+            from stream.sinks.restream import Restream
+
+            return Restream(settings.restream, settings.live)
+        if name == "show":
+            from stream.sinks.window import Show
+
+            return Show()
         if name == "video":
             from stream.sinks.video import VideoSink
 

@@ -59,6 +59,24 @@ class Slow(Numbered):
     reader: ClassVar = {"takes_s": 20e-3}
 
 
+class Uneven(Numbered):
+    """The same with a network that takes longer for some frames than for others."""
+
+    def stage(self, name: str, settings: Settings) -> Stage:
+        stage = super().stage(name, settings)
+        if isinstance(stage, Reader):
+            stage.uneven_s = 3e-3
+        return stage
+
+
+class Pairs(Numbered):
+    """The same with a network that works on two frames of a source at once."""
+
+    def stage(self, name: str, settings: Settings) -> Stage:
+        stage = super().stage(name, settings)
+        return InTwos(stage) if name == "infer" else stage
+
+
 class Sluggish(Numbered):
     """The same with a network that takes 0.7 s a frame."""
 
@@ -184,13 +202,15 @@ class Reader(Stage):
 
     def __init__(self, takes_s: float = 0.0, breaks_at: float = -1, dies_at: float = -1) -> None:
         self._takes_s, self._breaks_at, self._dies_at = takes_s, breaks_at, dies_at
+        self.uneven_s = 0.0
+        """Added up to four times, by the number in the pixels."""
 
     def process(self, message: Message) -> Iterator[Message]:
         if not isinstance(message, Frame):
             yield message
             return
-        time.sleep(self._takes_s)
         number = number_in(message.pixels.array)
+        time.sleep(self._takes_s + self.uneven_s * (number * 7 % 5))
         if number == self._breaks_at:
             raise RuntimeError("the network broke")
         if number == self._dies_at:
@@ -231,6 +251,37 @@ class Patient(Stage):
         held, self._held = self._held, []
         for message in held:
             yield from self._reader.process(message)
+
+
+class InTwos(Stage):
+    """Asks another stage when it has two frames in a row of a source, or what is left of it at its end."""
+
+    together = 2
+    slots_wanted = 6
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage, self._held = stage, list[Frame]()
+        self.notes = stage.notes
+
+    def process(self, message: Message) -> Iterator[Message]:
+        if isinstance(message, Frame):
+            self._held.append(message)
+            if len(self._held) < 2:
+                return
+            first, second = self._held
+            assert second.index == first.index + 1
+            yield from self._give()
+            return
+        yield from self._give()
+        yield message
+
+    def flush(self) -> Iterator[Message]:
+        return self._give()
+
+    def _give(self) -> Iterator[Message]:
+        held, self._held = self._held, []
+        for message in held:
+            yield from self._stage.process(message)
 
 
 class Gives(Stage):
@@ -364,3 +415,21 @@ def sources(folder: Path, *counts: int) -> list[SourceSpec]:
 def ledger(spec: SourceSpec) -> list[tuple[int, ...]]:
     """Read what the ledger holds of a source."""
     return [tuple(map(int, line.split())) for line in Path(spec.folder, "ledger").read_text().splitlines()]
+
+
+class Quitting(Numbered):
+    """The same, slow, with a video sink by which the user ends the run at frame 10."""
+
+    reader: ClassVar = {"takes_s": 5e-3}
+
+    def stage(self, name: str, settings: Settings) -> Stage:
+        return Quits() if name == "video" else super().stage(name, settings)
+
+
+class Quits(Stage):
+    """Passes everything on."""
+
+    def process(self, message: Message) -> Iterator[Message]:
+        frame = frame_of(message)
+        self.ends_run = self.ends_run or (frame is not None and frame.index == 10)
+        yield message

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -69,7 +69,7 @@ def packed(
         crop_h, crop_w = crop.target.size_hw
         canvas.pixels[y : y + crop_h, x : x + crop_w] = crop.pixels
         targets.append(crop.target.shifted(x, y, how.size_hw))
-    return Sample(canvas.pixels, canvas.target.joined(targets))
+    return Sample(canvas.pixels, replace(canvas.target.joined(targets), collage=True))
 
 
 class Crop(NamedTuple):

@@ -84,9 +84,24 @@ class TrainedKeypointRCNN(Trainable):
         people = [_people(target, images.device) for target in targets]
         pyramid = Pyramid.of(seen.levels, network.level_first - network.keypoint_levels)
         return {
-            **self._proposal_losses(seen, image_hw, people),
-            **self._box_losses(seen, image_hw, people, pyramid),
+            **self._detection_losses(seen, image_hw, targets, people),
             "keypoints": self._keypoint_loss(targets, people, pyramid),
+        }
+
+    def _detection_losses(
+        self, seen: Features, image_hw: tuple[int, int], targets: Sequence[Target], people: Sequence[People]
+    ) -> dict[str, Tensor]:
+        """Of the whole pictures; a collage teaches keypoints alone."""
+        whole = [at for at, target in enumerate(targets) if not target.collage]
+        if not whole:
+            nothing = seen.levels[0].sum() * 0
+            return dict.fromkeys(("objectness", "anchors", "person", "boxes"), nothing)
+        if len(whole) < len(targets):
+            seen = Features(*(tuple(part[whole] for part in group) for group in seen))
+        theirs = [people[at] for at in whole]
+        return {
+            **self._proposal_losses(seen, image_hw, theirs),
+            **self._box_losses(seen, image_hw, theirs),
         }
 
     @torch.no_grad()
@@ -121,9 +136,7 @@ class TrainedKeypointRCNN(Trainable):
         ]
         return {"objectness": _mean([each.which for each in found]), "anchors": _mean([each.where for each in found])}
 
-    def _box_losses(
-        self, seen: Features, image_hw: tuple[int, int], people: Sequence[People], pyramid: Pyramid
-    ) -> dict[str, Tensor]:
+    def _box_losses(self, seen: Features, image_hw: tuple[int, int], people: Sequence[People]) -> dict[str, Tensor]:
         sizes = torch.tensor([image_hw] * len(people), dtype=torch.float32, device=seen.levels[0].device)
         with torch.no_grad():
             detached = Features(*(tuple(part.detach() for part in group) for group in seen))
@@ -135,7 +148,9 @@ class TrainedKeypointRCNN(Trainable):
             )
             for boxes, there, theirs in zip(proposals.boxes, proposals.valid, people, strict=True)
         ]
-        counts, finest = [len(each.boxes) for each in sampled], self.network.architecture.keypoint_levels
+        network = self.network.architecture
+        pyramid = Pyramid.of(seen.levels, network.level_first - network.keypoint_levels)
+        counts, finest = [len(each.boxes) for each in sampled], network.keypoint_levels
         cells = self._roi_features(pyramid, torch.cat([each.boxes for each in sampled]), counts, BOX_CELLS, finest)
         judged = [part.float().split(counts) for part in self._parts["box_head"](cells)]
         found = [

@@ -37,6 +37,8 @@ class Target:
     """(N,) a group, or somebody who is not labelled: neither a positive nor background."""
     ids: NDArray[np.int64]
     """(N,) number of the annotation, or of the identity in a moving picture."""
+    collage: bool = False
+    """Put together from crops: people are cut and crowded as in no picture, so boxes are not learned from it."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -48,13 +50,14 @@ class Target:
 
     def take(self, which: NDArray[np.intp] | NDArray[np.bool_]) -> Target:
         """The chosen people, by index or by mask, in that order."""
-        arrays = {name: getattr(self, name)[which] for name in _ARRAYS}
-        return Target(self.size_hw, **arrays)
+        arrays: dict[str, Any] = {name: getattr(self, name)[which] for name in _ARRAYS}
+        return replace(self, **arrays)
 
     def joined(self, others: Sequence[Target]) -> Target:
         """These people and then the others', as people of this picture."""
-        arrays = {name: np.concatenate([getattr(each, name) for each in (self, *others)]) for name in _ARRAYS}
-        return Target(self.size_hw, **arrays)
+        everybody = (self, *others)
+        arrays: dict[str, Any] = {name: np.concatenate([getattr(each, name) for each in everybody]) for name in _ARRAYS}
+        return replace(self, **arrays)
 
     def mapped(self, matrix: Matrix, size_hw: tuple[int, int]) -> Target:
         """The people where an affine map puts them, in a picture of another size; nobody is cut off.
@@ -150,4 +153,4 @@ def _areas_px2(boxes: F) -> F:
     return areas
 
 
-_ARRAYS = tuple(field.name for field in fields(Target) if field.name != "size_hw")
+_ARRAYS = tuple(field.name for field in fields(Target) if field.name not in ("size_hw", "collage"))

@@ -16,6 +16,7 @@ from configs.schema import Settings
 from stream.messages import Begin, Cut, Drop, End, Frame, Message, Status, Tracks, frame_of
 from stream.position import Place
 from stream.runtime.frame_store import FrameStore
+from stream.runtime.in_order import InOrder
 from stream.runtime.metrics import Metered, StageMeter, timed
 from stream.runtime.reports import Beat, Began, Counts, Done, Ended, Failed, Go, Joined, Reached, Ready
 from stream.runtime.topology import Factory, GroupSpec
@@ -51,7 +52,7 @@ def failure(error: Exception) -> Failed:
 
 class _GroupLoop:
     def __init__(self, spec: GroupSpec, settings: Settings, factory: Factory, sockets: GroupSockets) -> None:
-        engine = settings.engine.model_copy(update={"device": spec.device})
+        engine = settings.engine.model_copy(update={"device": spec.device, "threads": spec.threads})
         self._settings = settings.model_copy(update={"engine": engine})
         self._spec, self._factory, self._sockets = spec, factory, sockets
         self._meters = {name: StageMeter() for name in spec.stages}
@@ -69,7 +70,7 @@ class _GroupLoop:
         try:
             sockets.beat = self._beat
             self._stage = stage
-            sockets.report(Ready(self._new_notes(), stage.slots_wanted))
+            sockets.report(Ready(self._new_notes(), stage.slots_wanted, stage.together))
             go = sockets.wait_to_go()
             if self._spec.inbox:
                 self._serve(stage)
@@ -93,7 +94,8 @@ class _GroupLoop:
     def _made(self) -> Stage:
         names = self._spec.stages if self._spec.inbox else self._spec.stages[1:]
         made = [(name, self._factory.stage(name, self._settings)) for name in names]
-        return Chain([Metered(name, stage, self._meters[name]) for name, stage in made])
+        stages: list[Stage] = [Metered(name, stage, self._meters[name]) for name, stage in made]
+        return Chain([InOrder(self._spec.pool), *stages] if self._spec.pool > 1 else stages)
 
     def _read(self, stage: Stage) -> None:
         """First the slot, then the frame: one that waited for a slot would grow old meanwhile."""
@@ -143,7 +145,7 @@ class _GroupLoop:
             if isinstance(message, Drop):
                 self._sockets.release(message.frame)
                 message = structs.replace(message, frame=structs.replace(message.frame, pixels=None))
-            if self._spec.outlet:
+            if self._spec.outlets:
                 self._sockets.send(message)
             else:
                 self._count(message)
@@ -175,6 +177,7 @@ class _GroupLoop:
             notes=self._new_notes(),
             sent_bytes=self._sockets.sent_bytes,
             memory_bytes=self._process.memory_info().rss,
+            ends_run=self._stage is not None and self._stage.ends_run,
         )
         self._sockets.report(beat)
 

@@ -26,6 +26,8 @@ class Member:
         self.spec, self.host = spec, host
         self.state: type[Report] | None = None
         """Its last report but beats; None before the first."""
+        self.slots_wanted = 0
+        """Slots that keep it busy."""
         self._heard_s = self._moved_s = self._worked_s = time.monotonic()
         self._handled = -1
         self._cpu_s = 0.0
@@ -42,7 +44,9 @@ class Member:
         if isinstance(report, Beat):
             if report.handled != self._handled:
                 self._handled, self._moved_s = report.handled, self._heard_s
-        elif type(report) in (Ready, Done, Failed) or self.state is None:
+        elif isinstance(report, Ready):
+            self.state, self._moved_s, self.slots_wanted = Ready, self._heard_s, report.slots_wanted
+        elif type(report) in (Done, Failed) or self.state is None:
             self.state, self._moved_s = type(report), self._heard_s
 
     def has_died(self) -> bool:

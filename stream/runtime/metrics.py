@@ -30,9 +30,9 @@ class Meter:
             self._figures.frames += frames
             self._counts[np.searchsorted(_EDGES_MS, 1000 * frame_s)] += frames
 
-    def drop(self, cause: str) -> None:
-        """Add a frame that was given up."""
-        self._dropped[cause] = self._dropped.get(cause, 0) + 1
+    def drop(self, cause: str, frames: int = 1) -> None:
+        """Add frames that were given up."""
+        self._dropped[cause] = self._dropped.get(cause, 0) + frames
 
     def figures(self) -> StageFigures:
         """The figures up to now."""
@@ -42,6 +42,28 @@ class Meter:
             at = np.minimum(np.searchsorted(so_far, (0.5, 0.95, 0.99)), _BINS - 2)
             figures.p50_ms, figures.p95_ms, figures.p99_ms = (round(float(x), 3) for x in _EDGES_MS[at])
         return figures
+
+
+def joined(one: Mapping[str, StageFigures], other: Mapping[str, StageFigures]) -> dict[str, StageFigures]:
+    """Figures by stage of several groups that share out the frames; percentiles are means, weighted by the frames."""
+    return dict(one) | {name: _sum(one.get(name, StageFigures()), figures) for name, figures in other.items()}
+
+
+def _sum(one: StageFigures, other: StageFigures) -> StageFigures:
+    frames = one.frames + other.frames
+    causes = sorted({*one.dropped, *other.dropped})
+
+    def mean(of_one: float, of_other: float) -> float:
+        return round((one.frames * of_one + other.frames * of_other) / frames, 3) if frames else 0.0
+
+    return StageFigures(
+        frames=frames,
+        busy_s=one.busy_s + other.busy_s,
+        p50_ms=mean(one.p50_ms, other.p50_ms),
+        p95_ms=mean(one.p95_ms, other.p95_ms),
+        p99_ms=mean(one.p99_ms, other.p99_ms),
+        dropped={cause: one.dropped.get(cause, 0) + other.dropped.get(cause, 0) for cause in causes},
+    )
 
 
 class StageMeter:
@@ -68,10 +90,10 @@ class StageMeter:
         for source, each in frames.items():
             self._of(source).add(each, each * frame_s, frame_s)
 
-    def drop(self, drop: Drop) -> None:
-        """Add a frame that the stage gave up."""
-        self._total.drop(drop.cause)
-        self._of(drop.frame.source).drop(drop.cause)
+    def drop(self, source: str, cause: str, frames: int = 1) -> None:
+        """Add frames that the stage gave up."""
+        self._total.drop(cause, frames)
+        self._of(source).drop(cause, frames)
 
     def figures(self) -> StageFigures:
         """The stage's figures up to now, all sources together."""
@@ -91,13 +113,26 @@ class Metered(Stage):
     def __init__(self, name: str, stage: Stage, meter: StageMeter) -> None:
         self._name, self._stage, self._meter = name, stage, meter
         self.patience_s, self.slots_wanted, self.notes = stage.patience_s, stage.slots_wanted, stage.notes
+        self.together = stage.together
+
+    @property
+    def ends_run(self) -> bool:  # type: ignore[override]
+        """As the stage says."""
+        return self._stage.ends_run
 
     def process(self, message: Message) -> Iterator[Message]:
-        for given in timed(self._name, self._meter, self._stage.process(message)):
+        for given in timed(self._name, self._meter, self._processed(message)):
             if isinstance(given, Begin) and (state := given.spec.states.get(self._name)):
                 self._stage.restore(given.spec.name, state)
             elif isinstance(given, Cut) and (state := self._stage.snapshot(given.source)):
                 given = structs.replace(given, states={**given.states, self._name: state})
+            yield given
+
+    def _processed(self, message: Message) -> Iterator[Message]:
+        for given in self._stage.process(message):
+            if isinstance(given, End):
+                for cause, frames in self._stage.left_out(given.source).items():
+                    self._meter.drop(given.source, cause, frames)
             yield given
 
     def pause(self) -> Iterator[Message]:
@@ -130,7 +165,7 @@ def timed(name: str, meter: StageMeter, messages: Iterable[Message], one_by_one:
             frames[frame.source] = frames.get(frame.source, 0) + 1
         elif isinstance(message, Drop) and not message.stage:
             message = structs.replace(message, stage=name)
-            meter.drop(message)
+            meter.drop(message.frame.source, message.cause)
         if one_by_one or isinstance(message, End):
             meter.add(frames, spent_ns / 1e9)
             frames, spent_ns = {}, 0

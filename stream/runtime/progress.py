@@ -11,6 +11,7 @@ from msgspec import structs
 
 from stream.messages import Begin, Cut, StageFigures, Status
 from stream.position import Place
+from stream.runtime.metrics import joined
 from stream.runtime.reports import Beat, Began, Counts, Ended
 
 
@@ -46,6 +47,8 @@ class Progress:
     """Monotonic time when the last group was done; None before."""
     pids: dict[str, int] = field(default_factory=dict)
     """Process of each group; empty where groups are threads."""
+    ended_by_user: bool = False
+    """A stage was asked to end the run, as by a key in the window."""
     restarts: int = 0
     """How often the stages behind live sources were restarted."""
     held: dict[str, int] = field(default_factory=dict)
@@ -110,18 +113,10 @@ class Progress:
             self.places[source] = place
 
     def stages(self) -> dict[str, StageFigures]:
-        """Each stage's figures; of several groups with the same stages, the last heard of with the frames of all."""
+        """Each stage's figures; of several groups with the same stages, of all together."""
         merged: dict[str, StageFigures] = {}
         for beat in self.beats.values():
-            for name, figures in beat.stages.items():
-                before = merged.get(name, StageFigures())
-                causes = {*before.dropped, *figures.dropped}
-                merged[name] = structs.replace(
-                    figures,
-                    frames=figures.frames + before.frames,
-                    busy_s=figures.busy_s + before.busy_s,
-                    dropped={at: before.dropped.get(at, 0) + figures.dropped.get(at, 0) for at in sorted(causes)},
-                )
+            merged = joined(merged, beat.stages)
         return merged
 
 

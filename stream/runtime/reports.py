@@ -33,6 +33,8 @@ class Ready(Struct, frozen=True, tag=True):
     """Lines to be shown to the user."""
     slots_wanted: int
     """Slots that keep its stages busy; 0: as many as any."""
+    together: int = 1
+    """Frames of a recording that its stages work on at once."""
 
 
 class Beat(Struct, frozen=True, tag=True):
@@ -50,9 +52,11 @@ class Beat(Struct, frozen=True, tag=True):
     notes: list[str]
     """Lines to be shown to the user that have come since the last one."""
     sent_bytes: int
-    """What went through this group's outlet."""
+    """What went through this group's outlets."""
     memory_bytes: int
     """Resident memory of the group's process."""
+    ends_run: bool = False
+    """The user has asked here that the run ends."""
 
 
 class Began(Struct, frozen=True, tag=True):
@@ -94,6 +98,8 @@ class Go(Struct, frozen=True, tag=True):
 
     slots: int
     """Frames of one decoder that may be under way at once."""
+    together: int = 1
+    """Frames of a recording that one worker is to get in a row."""
     era: int = 0
     """How often the stages behind the sources were restarted before."""
     open: dict[str, dict[str, bytes]] = {}

@@ -45,3 +45,16 @@ class Stores:
         for store in self.by_number.values():
             store.fds.close()
             store.close()
+
+
+def usual_slots(specs: Iterable[GroupSpec], batch_max: int | None) -> int:
+    """Slots of a store that the user has said nothing about: what batches on GPUs ask for.
+
+    The memory is taken only where pictures lie.
+
+    Args:
+        specs: the groups; each with an infer stage works on one batch while it waits for the next.
+        batch_max: frames in a batch; None: 8.
+    """
+    batches = 2 * sum("infer" in spec.stages for spec in specs)
+    return min(batches * (batch_max or 8) + 2, frame_store.SLOTS_MAX)

@@ -11,6 +11,7 @@ from pathlib import Path
 from msgspec import structs
 
 from configs.errors import EXIT_FAILED, EngineError, PosestreamError
+from configs.outlets import SECRETS
 from configs.schema import Settings
 from stream.changes import Change, changed
 from stream.messages import SourceSpec, Status
@@ -35,7 +36,7 @@ from stream.runtime.reports import (
     Slots,
     Stop,
 )
-from stream.runtime.stores import Stores
+from stream.runtime.stores import Stores, usual_slots
 from stream.runtime.topology import GroupSpec, groups
 from stream.runtime.transport import ControlServer, new_context
 from stream.runtime.worker import Orders, load_factory
@@ -76,11 +77,10 @@ class Supervisor:
         self._is_ipc = settings.runtime.transport == "ipc"
         self._restarted_s: list[float] = []
         self._era = 0
-        # Without a word of the user, what a batch on a GPU asks for: the memory is taken only where pictures lie.
-        self._slots = settings.runtime.slots or 2 * (settings.infer.batch_max or 8) + 2
+        self._slots = 0
         self._members: dict[str, Member] = {}
         self._stores = Stores((), 0, 0)
-        self._slots_wanted = _SLOTS_LEAST
+        self._together = 1
         self._failure: StageError | None = None
         self._deadlines_s: tuple[float, float] | None = None
         self._abandoned = False
@@ -135,12 +135,13 @@ class Supervisor:
         self._context = new_context()
         self._control = ControlServer(self._context, specs[0].control)
         try:
+            self._slots = self._settings.runtime.slots or usual_slots(specs, self._settings.infer.batch_max)
             pixels_max = self._settings.decode.frame_pixels_max
             self._stores = Stores(specs if len(specs) > 1 else (), self._slots, 3 * pixels_max)
             self._start(specs)
             while not all(member.is_over for member in self._members.values()):
                 self._hear()
-                self._look_after(stops())
+                self._look_after(stops() or int(self.progress.ended_by_user))
                 watch(self.progress)
         finally:
             self._clean_up()
@@ -154,7 +155,7 @@ class Supervisor:
                 self.progress.pids[spec.name] = host.pid
 
     def _in_process(self, spec: GroupSpec) -> Host:
-        fds, text = self._stores.fds, self._settings.model_dump_json()
+        fds, text = self._stores.fds, self._settings.model_dump_json(context={SECRETS: True})
         orders = Orders(spec, text, self._factory, fds, self._slots, os.getpid())
         return Process(orders, [fd for each in fds.values() for fd in set(each)])
 
@@ -183,6 +184,7 @@ class Supervisor:
             case Beat():
                 self.progress.beats[group] = report
                 self.progress.notes += report.notes
+                self.progress.ended_by_user |= report.ends_run
             case Began():
                 self.progress.begin(report)
             case Status():
@@ -197,23 +199,25 @@ class Supervisor:
                 self.progress.notes += [
                     note for note in report.notes if not self._era or note not in self.progress.notes
                 ]
-                self._slots_wanted = max(self._slots_wanted, report.slots_wanted)
+                self._together = max(self._together, report.together)
                 self._go_if_ready()
 
     def _go_if_ready(self) -> None:
         if all(member.state in (Ready, Done) for member in self._members.values()):
             self.progress.started_s = self.progress.started_s or time.monotonic()
-            for member in self._behind_sources() if self._era else ():
+            behind = [member for member in self._members.values() if self._era and not member.spec.sources]
+            for member in behind:
                 self._stores.reclaim(member.spec.number)  # what was sent to those before them
             progress = self.progress
             opened = {name: progress.states(name) for name in progress.began if name not in progress.ended}
             for member in self._members.values():
-                go = Go(self._slots_of(member.spec), self._era, opened if self._era else {})
+                go = Go(self._slots_of(member.spec), self._together, self._era, opened if self._era else {})
                 self._control.send(member.spec.identity, go)
 
     def _slots_of(self, spec: GroupSpec) -> int:
         """Frames of a decoder that may be under way: of a live source two, for who waits grows old."""
-        usual = self._settings.runtime.slots or min(self._slots_wanted, self._slots)
+        wanted = sum(member.slots_wanted for member in self._members.values())
+        usual = self._settings.runtime.slots or min(max(wanted, _SLOTS_LEAST), self._slots)
         live = bool(spec.sources) and all(source.live for source in spec.sources)
         return min(usual, 2 * len(spec.sources)) if live else usual
 
@@ -221,9 +225,7 @@ class Supervisor:
         now_s = time.monotonic()
         if stops and not self._deadlines_s:
             self._end_early(_STOP_S)
-        if stops > 1:
-            self._kill_all()
-        elif self._deadlines_s and now_s > self._deadlines_s[1]:
+        if stops > 1 or (self._deadlines_s and now_s > self._deadlines_s[1]):
             self._kill_all()
         elif self._deadlines_s and now_s > self._deadlines_s[0] and not self._abandoned:
             self._abandoned = True
@@ -286,11 +288,8 @@ class Supervisor:
 
     def _anew(self, spec: GroupSpec) -> GroupSpec:
         """The group in the next era, which hears of no sender that has finished before."""
-        feeds = [each for each in self._members.values() if each.spec.outlet == spec.inbox and each.state is not Done]
+        feeds = [each for each in self._members.values() if spec.inbox in each.spec.outlets and each.state is not Done]
         return structs.replace(spec, era=self._era, senders=len(feeds))
-
-    def _behind_sources(self) -> list[Member]:
-        return [member for member in self._members.values() if not member.spec.sources]
 
     def _end_early(self, after_s: tuple[float, float]) -> None:
         if self.progress.started_s is None:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
+import psutil
 from msgspec import Struct
 
 from configs.schema import Settings
 from stream.changes import Change
 from stream.messages import Begin, Message, SourceSpec
 from stream.stage import Stage
+
+_WORKERS_MAX = 8
+_WORKER_BYTES = 3 << 29
+"""Memory that is left for each network."""
+_HAS_NVIDIA = os.path.exists("/proc/driver/nvidia/version") or os.name == "nt"
+"""Whether there may be a GPU; to know it a heavy library would have to be loaded."""
 
 
 class GroupSpec(Struct, frozen=True):
@@ -21,22 +29,28 @@ class GroupSpec(Struct, frozen=True):
     name: str
     stages: tuple[str, ...]
     """Of the first group the first one reads the sources."""
-    outlet: str
-    """Address it sends to; empty: it is the last group."""
-    next: int
-    """Number of the group that it sends to; 0: none."""
+    outlets: tuple[str, ...]
+    """Addresses it sends to: several of a pool, which shares out the frames; none: it is the last group."""
+    nexts: tuple[int, ...]
+    """Numbers of the groups that it sends to."""
     control: str
     """Address of the supervisor."""
     device: str
     """What its infer stage computes on, if it has one."""
+    threads: int = 0
+    """CPU threads of its infer stage; 0: one a core."""
     sources: tuple[SourceSpec, ...] = ()
     """What its first stage reads, one after another; empty: it receives."""
     store: int = -1
     """Number of the frame store that its first stage fills."""
+    inbox: str = ""
+    """Address it receives at; empty: none."""
     senders: int = 0
     """How many groups send to its inbox; 0: it has none."""
+    pool: int = 1
+    """How many workers of a pool send to it: it restores the order of the frames."""
     begun: tuple[Begin, ...] = ()
-    """Of those, which another group with these stages had begun before it died."""
+    """Of its sources, which another group with these stages had begun before it died."""
     era: int = 0
     """How often stages were restarted before."""
 
@@ -44,9 +58,6 @@ class GroupSpec(Struct, frozen=True):
     def identity(self) -> str:
         """Its name towards the supervisor, which one of another era does not share."""
         return f"{self.name}@{self.era}"
-
-    inbox: str = ""
-    """Address it receives at; empty: none."""
 
 
 class Factory(Protocol):
@@ -68,42 +79,66 @@ class Factory(Protocol):
 def groups(settings: Settings, sources: Sequence[SourceSpec], endpoint: Callable[[str], str]) -> list[GroupSpec]:
     """The pipeline as the settings group it, in order: decoders first.
 
-    Each device gets a second group of its own. A source belongs to one decoder and that to one device, so its
-    frames keep their order.
+    Where infer has a group of its own it is a pool that every decoder feeds; the group behind it restores the order.
 
     Args:
-        settings: `stage_groups`, `runtime.decoders` and `engine.device` count here.
+        settings: `stage_groups`, `runtime.decoders`, `infer.workers`, `engine.device` and `engine.threads` count here.
         sources: shared out over the decoders, in turn; recordings and live sources do not share one.
         endpoint: from a queue's name to its address.
     """
     first, *later = settings.stage_groups
-    devices = settings.engine.device.split(",")
-    shares = _shares(sources, max(settings.runtime.decoders, len(devices))) if later else [tuple(sources)]
-    decoders = len(shares)
-    devices = devices[:decoders]
-    rows = [_numbered("+".join(first), decoders)]
+    shares = _shares(sources, settings.runtime.decoders) if later else [tuple(sources)]
+    devices, threads = settings.engine.device.split(","), settings.engine.threads
+    if later and later[0] == ("infer",):
+        devices, threads = pool(settings, any(source.live for source in sources))
+    rows = [_numbered("+".join(first), len(shares))]
     rows += [_numbered("+".join(stages), len(devices) if at == 0 else 1) for at, stages in enumerate(later)]
     numbers = {name: number for number, name in enumerate((name for row in rows for name in row), 1)}
     laid = []
     for at, row in enumerate(rows):
         readers = rows[at + 1] if at + 1 < len(rows) else []
         for n, name in enumerate(row):
-            reader = readers[n % len(readers)] if readers else ""
             spec = GroupSpec(
                 number=numbers[name],
                 name=name,
                 stages=settings.stage_groups[at],
-                outlet=endpoint(reader) if reader else "",
-                next=numbers.get(reader, 0),
+                outlets=tuple(endpoint(reader) for reader in readers),
+                nexts=tuple(numbers[reader] for reader in readers),
                 control=endpoint("control"),
                 device=devices[n % len(devices)],
+                threads=threads,
                 sources=shares[n] if at == 0 else (),
                 store=n if at == 0 else -1,
-                senders=len(range(n, len(rows[at - 1]), len(row))) if at else 0,
                 inbox=endpoint(name) if at else "",
+                senders=len(rows[at - 1]) if at else 0,
+                pool=len(rows[1]) if at == 2 else 1,
             )
             laid.append(spec)
     return laid
+
+
+def pool(settings: Settings, live: bool) -> tuple[list[str], int]:
+    """The device of each infer worker, and the CPU threads that each has.
+
+    On a CPU several networks of one thread each see more pictures a second than one network of several threads; each
+    picture takes longer, so that live sources get one network with all cores.
+    """
+    devices, threads = settings.engine.device.split(","), settings.engine.threads
+    cores = _cores()
+    workers = settings.infer.workers
+    if workers is None:
+        on_cpu = devices == ["cpu"] or (devices == ["auto"] and not _HAS_NVIDIA)
+        of_memory = psutil.virtual_memory().available // _WORKER_BYTES
+        alone = live or bool(threads) or not on_cpu or settings.runtime.transport == "inproc"
+        workers = 1 if alone else max(1, min(cores, of_memory, _WORKERS_MAX))
+    workers *= len(devices)
+    if workers > 1 and not threads:
+        threads = max(1, cores // workers)
+    return devices * (workers // len(devices)), threads
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _shares(sources: Sequence[SourceSpec], decoders: int) -> list[tuple[SourceSpec, ...]]:

@@ -1,15 +1,15 @@
 """The sockets of one group of stages, and all that the project knows of ZeroMQ.
 
-Every queue is PUSH to PULL with one receiver. What bounds it is the credits: a frame travels
-only in a slot of its decoder's frame store, and whoever is done with the frame releases the slot.
-So the queues' own high-water marks are off, and nothing is ever dropped.
+Every queue is PUSH to PULL with one receiver; who feeds a pool has a queue to each worker. What bounds them are the
+credits: a frame travels only in a slot of its decoder's frame store, and whoever is done with the frame releases the
+slot. So the queues' own high-water marks are off, and nothing is ever dropped.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 import zmq
@@ -20,6 +20,7 @@ from stream.messages import Frame, Message, Pixels, frame_of
 from stream.runtime import reports
 from stream.runtime.frame_store import FrameStore
 from stream.runtime.reports import Abandon, Command, Go, Hold, Report, Slots, Stop
+from stream.runtime.spread import Spread
 from stream.runtime.topology import GroupSpec
 from stream.wire import Wire
 
@@ -47,7 +48,8 @@ class GroupSockets:
         self._poller = zmq.Poller()
         self._control = self._socket(zmq.DEALER, spec.control)
         self._inbox: zmq.Socket[bytes] | None = None
-        self._outlet: zmq.Socket[bytes] | None = None
+        self._outlets: list[zmq.Socket[bytes]] = []
+        self._spread = Spread(len(spec.outlets)) if len(spec.outlets) > 1 else None
         self._store = stores.get(spec.store)
         if self._store is not None:
             self._poller.register(self._store.fds.listen, zmq.POLLIN)
@@ -64,16 +66,16 @@ class GroupSockets:
         """Called at least every 200 ms while the group waits."""
 
     def connect(self) -> None:
-        """Bind the inbox and wait until the neighbour can be reached.
+        """Bind the inbox and wait until the neighbours can be reached.
 
         Raises:
             LinkError: it was not there in 30 s.
         """
         if self._spec.inbox:
             self._inbox = self._socket(zmq.PULL, self._spec.inbox)
-        if self._spec.outlet:
-            self._outlet = self._socket(zmq.PUSH, self._spec.outlet)
-            if not self._outlet.poll(_CONNECT_MS, zmq.POLLOUT):
+        self._outlets = [self._socket(zmq.PUSH, address) for address in self._spec.outlets]
+        for outlet in self._outlets:
+            if not outlet.poll(_CONNECT_MS, zmq.POLLOUT):
                 raise LinkError(f"group {self._spec.name} could not reach its neighbour in {_CONNECT_MS // 1000} s")
 
     def report(self, report: Report) -> None:
@@ -142,6 +144,8 @@ class GroupSockets:
         go, self.restarted = self.restarted, None
         assert go is not None
         self._wire.era = go.era
+        if self._spread:
+            self._spread.again()
         return go
 
     def send(self, message: Message) -> None:
@@ -149,17 +153,22 @@ class GroupSockets:
 
         A frame that waits for a slot when the run ends is left out, and all that waits while stages are restarted.
         """
+        receivers: Sequence[int] = (0,)
+        if self._spread:
+            message, receivers = self._spread.shared(message, self._held)
         frame = frame_of(message)
         if frame is not None and frame.pixels is not None:
+            owner = self._spec.nexts[receivers[0]]
             if frame.pixels.slot is not None:
-                self._stores[frame.pixels.slot.store].pass_on(frame.pixels.slot, self._spec.next)
+                self._stores[frame.pixels.slot.store].pass_on(frame.pixels.slot, owner)
             elif not self.wait_for_slot():
                 return
             else:
-                message = _with_pixels(message, self._placed(frame.pixels))
+                message = _with_pixels(message, self._placed(frame.pixels, owner))
         data = self._wire.to_bytes(message)
         self.sent_bytes += len(data)
-        self._push(data)
+        for receiver in receivers:
+            self._push(data, self._outlets[receiver])
 
     def release(self, frame: Frame) -> None:
         """Free the slot of a frame that is done with."""
@@ -167,9 +176,9 @@ class GroupSockets:
             self._stores[frame.pixels.slot.store].release(frame.pixels.slot)
 
     def finish(self) -> None:
-        """Tell the receiver that nothing more comes from here."""
-        if self._outlet is not None:
-            self._push(_NO_MORE)
+        """Tell the receivers that nothing more comes from here."""
+        for outlet in self._outlets:
+            self._push(_NO_MORE, outlet)
 
     def close(self) -> None:
         """Close all sockets; what was sent is still delivered."""
@@ -185,17 +194,19 @@ class GroupSockets:
     def _has_slot(self) -> bool:
         return self._store is None or self._store.has_free(self._slots)
 
-    def _placed(self, pixels: Pixels) -> Pixels:
-        assert self._store is not None
-        return Pixels(pixels.array, self._store.put(pixels.array, self._spec.next))
+    def _held(self, receiver: int) -> int:
+        return sum(store.held(self._spec.nexts[receiver]) for store in self._stores.values())
 
-    def _push(self, data: bytes) -> None:
-        assert self._outlet is not None
-        while not self._outlet.poll(_TICK_MS, zmq.POLLOUT):  # the receiver is gone: the run is ended or restarted
+    def _placed(self, pixels: Pixels, owner: int) -> Pixels:
+        assert self._store is not None
+        return Pixels(pixels.array, self._store.put(pixels.array, owner))
+
+    def _push(self, data: bytes, outlet: zmq.Socket[bytes]) -> None:
+        while not outlet.poll(_TICK_MS, zmq.POLLOUT):  # the receiver is gone: the run is ended or restarted
             self._poll(0)
             if self._is_stopped() or self._is_held():
                 return
-        self._outlet.send(data)
+        outlet.send(data)
 
     def _poll(self, wait_ms: int) -> None:
         """Wait for anything and take commands; messages stay in the inbox."""
@@ -214,6 +225,8 @@ class GroupSockets:
                 self._slots = command.slots
             case Go():
                 self._go, self._slots = command, command.slots
+                if self._spread:
+                    self._spread.together = command.together
                 self._commands.add(Go)
                 self._commands.discard(Hold)
                 self.restarted = command if command.era != self._wire.era else None

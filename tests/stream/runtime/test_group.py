@@ -6,7 +6,7 @@ from pathlib import Path
 
 from numbered import Patient, ledger, sources
 
-from configs.schema import RuntimeSettings, Settings
+from configs.schema import InferSettings, RuntimeSettings, Settings
 from stream.runtime.supervisor import Supervisor
 
 
@@ -14,7 +14,7 @@ def test_a_stage_that_waits_for_more_is_not_kept_waiting_by_more(tmp_path: Path)
     """A message each 20 ms: to wait 100 ms from the last one would be to wait to the end."""
     (spec,) = specs = sources(tmp_path, 40)
     Patient.given.clear()
-    settings = Settings(runtime=RuntimeSettings(transport="inproc", slots=40))
+    settings = Settings(infer=InferSettings(workers=1), runtime=RuntimeSettings(transport="inproc", slots=40))
     Supervisor(settings, specs, "numbered:Waiting").run(lambda: 0, lambda _: None)
     assert ledger(spec) == [(n, n, n) for n in range(40)]
     assert sum(Patient.given) > 10

@@ -14,7 +14,7 @@ import pytest
 from msgspec import structs
 from numbered import ledger, sources
 
-from configs.schema import EngineSettings, RuntimeSettings, Settings
+from configs.schema import EngineSettings, InferSettings, RuntimeSettings, Settings
 from stream.messages import SourceSpec, StageFigures
 from stream.runtime.progress import Progress
 from stream.runtime.reports import Counts
@@ -44,9 +44,14 @@ def run(
     stops: Callable[[], int] = lambda: 0,
     watch: Callable[[Progress], None] = lambda _: None,
     device: str = "cpu",
+    workers: int | None = 1,
     **runtime: object,
 ) -> Progress:
-    settings = Settings(engine=EngineSettings(device=device), runtime=RuntimeSettings.model_validate(runtime))
+    settings = Settings(
+        engine=EngineSettings(device=device),
+        infer=InferSettings(workers=workers),
+        runtime=RuntimeSettings.model_validate(runtime),
+    )
     return Supervisor(settings, specs, f"numbered:{factory}").run(stops, watch)
 
 
@@ -88,7 +93,7 @@ def test_several_decoders_share_one_network(tmp_path: Path, transport: str) -> N
 @pytest.mark.parametrize(
     "groups", [FOUR, (*FOUR[:2], ("nms", "track", "records", "render", "video"))], ids=["four", "three"]
 )
-def test_several_devices_share_the_sources(tmp_path: Path, transport: str, groups: tuple[tuple[str, ...], ...]) -> None:
+def test_several_devices_share_the_frames(tmp_path: Path, transport: str, groups: tuple[tuple[str, ...], ...]) -> None:
     specs = sources(tmp_path, 120, 80, 40, 30)
     progress = run(specs, device="cpu,cuda:7", transport=transport, groups=groups, slots=2)
     assert [ledger(spec) for spec in specs] == [whole(120), whole(80), whole(40), whole(30)]
@@ -98,10 +103,41 @@ def test_several_devices_share_the_sources(tmp_path: Path, transport: str, group
     assert progress.stages()["infer"].frames == 270
 
 
-def test_one_source_needs_one_device(tmp_path: Path) -> None:
-    specs = sources(tmp_path, 20)
-    assert run(specs, device="cpu,cuda:7", transport="inproc").notes == ["reads on cpu"]
-    assert ledger(specs[0]) == whole(20)
+@pytest.mark.parametrize("transport", ["inproc", "ipc"])
+@pytest.mark.parametrize("factory", ["Uneven", "Pairs"])
+def test_a_pool_shares_the_frames_of_one_source_and_they_arrive_in_order(
+    tmp_path: Path, transport: str, factory: str
+) -> None:
+    specs = sources(tmp_path, 121, 0, 40)
+    progress = run(specs, factory, device="cpu,cuda:7", workers=2, transport=transport)
+    assert [ledger(spec) for spec in specs] == [whole(121), [], whole(40)]
+    shares = {name: beat.stages["infer"].frames for name, beat in progress.beats.items() if name.startswith("infer")}
+    assert sorted(shares) == [f"infer-{n}" for n in (1, 2, 3, 4)]
+    assert min(shares.values()) > 10
+    assert progress.ended["s0"].end.stages["infer"].frames == 121
+    assert sorted(progress.notes) == ["reads on cpu"] * 2 + ["reads on cuda:7"] * 2
+
+
+def test_a_pool_continues_from_a_cut_as_one_network_does(tmp_path: Path) -> None:
+    (spec,) = sources(tmp_path, 100)
+    cut = run([spec], "Summing", workers=3, cut_every=20).cuts["s0"]
+    run([structs.replace(spec, states=cut.states, uri="130")], "Summing", workers=3, cut_every=20)
+    assert ledger(spec) == [(n, n * (n + 1) // 2, n) for n in range(100, 130)]
+
+
+def test_a_stopped_pool_keeps_what_was_done(tmp_path: Path) -> None:
+    specs, done = sources(tmp_path, 100_000), []
+    run(
+        specs,
+        "Uneven",
+        stops=lambda: int(bool(done)),
+        watch=lambda progress: done.extend([1] * (progress.stages().get("track", StageFigures()).frames > 20)),
+        workers=3,
+    )
+    rows = ledger(specs[0])
+    assert len(rows) > 20
+    assert rows == sorted(rows)
+    assert [row[0] for row in rows] == [row[1] for row in rows]
 
 
 @pytest.mark.parametrize("group", ["decode", "infer", "nms+track+records", "render+video"])
