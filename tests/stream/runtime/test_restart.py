@@ -47,6 +47,26 @@ def test_cameras_go_on_and_every_frame_is_accounted_for(tmp_path: Path, group: s
         assert (tmp_path / name / "keypoints.jsonl").exists()
 
 
+@pytest.mark.parametrize("group", ["decode-1", "infer-2"])
+def test_it_is_so_with_several_decoders_and_networks(tmp_path: Path, group: str) -> None:
+    with mjpeg_server() as one, mjpeg_server() as other:
+        specs = [*find([one.url], name="a"), *find([other.url], name="b")]
+        with running(specs, tmp_path, **{"runtime.decoders": 2, "infer.workers": 2}) as run:
+            run.until(lambda progress: all(progress.cuts.get(name) for name in "ab"))
+            os.kill(run.progress.pids[group], signal.SIGKILL)
+            run.until(lambda progress: progress.restarts == 1)
+            for name in "ab":
+                run.until_frames(name, 30)
+            summary = run.end()
+    assert run.failure is None
+    for name in "ab":
+        rows = run.rows(name)
+        offered, least = accounts(summary, name, rows)
+        assert 0 <= offered - least <= 12
+        assert rows[-1]["epoch"] == (group == "decode-1" and name == "a")
+        assert [person["id"] for row in rows[-10:] for person in row["people"]] == [2] * 10
+
+
 def test_a_file_at_its_own_clock_goes_on_where_it_would_be_by_now(tmp_path: Path) -> None:
     clip = write_video(tmp_path / "clip.mp4", [numbered(number, 320, 96) for number in range(250)])
     (spec,) = find([str(clip)], realtime=True)
