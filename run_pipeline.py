@@ -107,6 +107,11 @@ def _run(given: dict[str, Any]) -> int:
         from stream.sinks.endpoint import check_publish
 
         check_publish(settings.publish)
+    if settings.web.address is not None:
+        from stream.web.address import check_web
+
+        if link := check_web(settings.web):
+            print(f"posestream: whoever has this address can watch: {link}", file=sys.stderr)
     interrupts = Interrupts()
     with interrupts, output_folders(sources, settings) as specs:
         if not settings.source.uris:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from configs.fields import Seconds, Section, Share, Time, one_or_more
+from configs.fields import Seconds, Section, Share, Time, one_or_more, text_of
 from configs.skeleton import SkeletonSettings
 from configs.sources import DecodeSettings, LiveSettings, SourceSettings
 
@@ -179,10 +179,26 @@ class PublishSettings(Section):
     )
 
 
-StageName = Literal["decode", "infer", "nms", "track", "records", "publish", "render", "video"]
+class WebSettings(Section):
+    """The page on which a browser shows the run."""
+
+    address: Annotated[str, BeforeValidator(text_of)] | None = Field(
+        None, description="Show the run in a browser at this address; without HOST only on this machine; null: no page."
+    )
+    hosts: Annotated[tuple[str, ...], BeforeValidator(one_or_more)] = Field(
+        (), description="Further names by which the page may be asked for, as that of a reverse proxy."
+    )
+    width_px_max: Annotated[int, Field(ge=160, le=3840)] = Field(
+        1280, description="A wider picture is scaled down for the page."
+    )
+
+
+StageName = Literal["decode", "infer", "nms", "track", "records", "publish", "web", "render", "video"]
 
 
 _STAGES = ["decode", "infer", "nms", "track", "records", "render", "video"]
+_OPTIONAL: tuple[StageName, ...] = ("publish", "web")
+"""Stages that groups need only where they are wanted; behind track."""
 
 
 class RuntimeSettings(Section):
@@ -193,7 +209,7 @@ class RuntimeSettings(Section):
         "ipc", description="ipc: each group is a process; inproc: all groups are threads of one process."
     )
     groups: tuple[tuple[StageName, ...], ...] = Field(
-        (("decode",), ("infer",), ("nms", "track", "records", "publish"), ("render", "video")),
+        (("decode",), ("infer",), ("nms", "track", "records", "publish", "web"), ("render", "video")),
         description="Which stages share a process or thread, in order.",
     )
     decoders: Annotated[int, Field(ge=1, le=64)] = Field(1, description="Files decoded side by side.")
@@ -212,12 +228,17 @@ class RuntimeSettings(Section):
     @model_validator(mode="after")
     def _groups_are_the_pipeline(self) -> RuntimeSettings:
         flat = [stage for group in self.groups for stage in group]
-        if flat.count("publish") == 1 and "track" in flat[: flat.index("publish")]:
-            flat.remove("publish")  # only where something is published it is needed
+        for stage in _OPTIONAL:
+            if flat.count(stage) == 1 and "track" in flat[: flat.index(stage)]:
+                if stage == "web" and "render" in flat[: flat.index(stage)]:
+                    raise ValueError(
+                        "groups have web behind render; it must come before, for it shows undrawn pictures"
+                    )
+                flat.remove(stage)
         if sorted(flat) != sorted(_STAGES) or flat[:4] != _STAGES[:4] or flat.index("render") > flat.index("video"):
             raise ValueError(
                 f"groups list the stages {flat}; they must be decode, infer, nms, track, in this order, then records, "
-                "render, video and, to publish, publish, each once, render before video"
+                "render, video and, where they are wanted, publish and web, each once, render before video"
             )
         if not any("render" in group and "video" in group for group in self.groups):
             raise ValueError("groups part render from video; they must share a group, for they share drawn pixels")
@@ -241,6 +262,7 @@ class Settings(Section):
     video: VideoSettings = VideoSettings()
     records: RecordsSettings = RecordsSettings()
     publish: PublishSettings = PublishSettings()
+    web: WebSettings = WebSettings()
     runtime: RuntimeSettings = RuntimeSettings()
 
     @model_validator(mode="after")
@@ -250,17 +272,24 @@ class Settings(Section):
         return self
 
     @model_validator(mode="after")
-    def _publish_has_a_group(self) -> Settings:
-        if self.publish.addresses and not any("publish" in group for group in self.runtime.groups):
-            raise ValueError("runtime.groups lacks publish, which is wanted; put it behind track")
+    def _what_is_wanted_has_a_group(self) -> Settings:
+        for stage in sorted(set(_OPTIONAL) - self._unwanted):
+            if not any(stage in group for group in self.runtime.groups):
+                raise ValueError(f"runtime.groups lacks {stage}, which is wanted; put it behind track")
         return self
 
     @property
     def stage_groups(self) -> list[tuple[StageName, ...]]:
         """The groups of stages that run: `runtime.groups` without what only serves outputs that are not wanted."""
+        unwanted = self._unwanted
+        groups = (tuple(stage for stage in group if stage not in unwanted) for group in self.runtime.groups)
+        return [group for group in groups if group]
+
+    @property
+    def _unwanted(self) -> set[StageName]:
         unwanted = set[StageName]()
         unwanted |= set() if self.records.save else {"records"}
         unwanted |= set() if self.publish.addresses else {"publish"}
+        unwanted |= set() if self.web.address is not None else {"web"}
         unwanted |= set() if self.video.save else {"render", "video"}
-        groups = (tuple(stage for stage in group if stage not in unwanted) for group in self.runtime.groups)
-        return [group for group in groups if group]
+        return unwanted

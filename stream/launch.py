@@ -15,7 +15,6 @@ from configs.schema import Settings
 from stream.messages import SourceSpec, StageFigures
 from stream.pipeline import PIPELINE
 from stream.runtime.progress import Progress
-from stream.runtime.reports import Counts
 from stream.runtime.supervisor import StageError, Supervisor
 from stream.sinks.output import finish, part_of, writing
 
@@ -215,7 +214,7 @@ class _Reporter:
             frames=counts.frames,
             people=counts.people,
             damaged=ended.end.damaged if ended else 0,
-            dropped=self._dropped(spec.name, counts),
+            dropped=self._progress.dropped(spec.name),
             seconds=round(seconds, 3),
             fps=_rate(counts.frames, seconds),
             stages=ended.end.stages if ended else {},
@@ -223,15 +222,6 @@ class _Reporter:
             problem=ended.end.problem if ended else "",
             notes=ended.end.notes if ended else (),
         )
-
-    def _dropped(self, source: str, counts: Counts) -> dict[str, int]:
-        """Cause -> frames lost. What a live source gave and nothing else tells of was under way at a restart."""
-        ended, begun = self._progress.ended.get(source), self._progress.began.get(source)
-        if ended is None or begun is None or not begun.live:
-            return counts.dropped
-        by_stages = sum(frames for cause, frames in counts.dropped.items() if cause != "busy")
-        lost = ended.end.frames - counts.frames - by_stages
-        return counts.dropped | ended.end.lost | ({"restart": lost} if lost > 0 else {})
 
     def _run(self) -> Run:
         versions = {"python": platform.python_version()} | {name: _version(name) for name in _LIBRARIES}

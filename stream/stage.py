@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 
-from stream.messages import Message
+from stream.messages import Message, RunFigures
 
 
 class Stage(ABC):
@@ -23,6 +23,8 @@ class Stage(ABC):
     """How long it likes to wait for more before `pause`."""
     slots_wanted: int = 0
     """Frames under way at once that keep it busy; 0: as many as any."""
+    wants_figures: bool = False
+    """True: `figures` is called about once a second."""
     notes: Sequence[str] = ()
     """Lines to be shown to the user: what it chose and why, what it could not use; more may come while it works."""
 
@@ -45,6 +47,9 @@ class Stage(ABC):
     def restore(self, source: str, state: bytes) -> None:
         """Continue a source, just begun, from a snapshot of the same version."""
 
+    def figures(self, figures: RunFigures) -> None:
+        """Take note of where the whole run stands; called in the thread of `process`, never during it."""
+
     def close(self) -> None:
         """Release what was opened. Called once, also after an error."""
 
@@ -56,6 +61,7 @@ class Chain(Stage):
         self.stages = tuple(stages)
         self.patience_s = max((stage.patience_s for stage in self.stages), default=0.0)
         self.slots_wanted = max((stage.slots_wanted for stage in self.stages), default=0)
+        self.wants_figures = any(stage.wants_figures for stage in self.stages)
 
     @property
     def notes(self) -> Sequence[str]:  # type: ignore[override]
@@ -72,6 +78,10 @@ class Chain(Stage):
     def flush(self) -> Iterator[Message]:
         for at, stage in enumerate(self.stages):
             yield from self._from(at + 1, stage.flush())
+
+    def figures(self, figures: RunFigures) -> None:
+        for stage in self.stages:
+            stage.figures(figures)
 
     def close(self) -> None:
         close_all(self.stages)

@@ -18,6 +18,8 @@ class Member:
         self.spec, self.host = spec, host
         self.state: type[Report] | None = None
         """Its last report but beats; None before the first."""
+        self.wants_figures = False
+        """One of its stages shows where the run stands."""
         self._heard_s = self._moved_s = time.monotonic()
         self._handled = -1
         self._cpu_s = 0.0
@@ -36,6 +38,7 @@ class Member:
                 self._handled, self._moved_s = report.handled, self._heard_s
         elif type(report) in (Ready, Done, Failed) or self.state is None:
             self.state, self._moved_s = type(report), self._heard_s
+            self.wants_figures = report.wants_figures if isinstance(report, Ready) else self.wants_figures
 
     def has_died(self) -> bool:
         """Whether it ended without a last report; true from the second look on, for that may still be under way."""

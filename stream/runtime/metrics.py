@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import numpy as np
 from msgspec import structs
 
-from stream.messages import Begin, Cut, Drop, End, Message, StageFigures, frame_of
+from stream.messages import Begin, Cut, Drop, End, Message, RunFigures, StageFigures, frame_of
 from stream.stage import Stage
 
 _FIRST_MS, _LAST_MS, _BINS = 0.001, 1e6, 1024
@@ -91,6 +91,7 @@ class Metered(Stage):
     def __init__(self, name: str, stage: Stage, meter: StageMeter) -> None:
         self._name, self._stage, self._meter = name, stage, meter
         self.patience_s, self.slots_wanted, self.notes = stage.patience_s, stage.slots_wanted, stage.notes
+        self.wants_figures = stage.wants_figures
 
     def process(self, message: Message) -> Iterator[Message]:
         for given in timed(self._name, self._meter, self._stage.process(message)):
@@ -105,6 +106,9 @@ class Metered(Stage):
 
     def flush(self) -> Iterator[Message]:
         return timed(self._name, self._meter, self._stage.flush())
+
+    def figures(self, figures: RunFigures) -> None:
+        self._stage.figures(figures)
 
     def close(self) -> None:
         self._stage.close()

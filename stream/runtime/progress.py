@@ -67,6 +67,15 @@ class Progress:
         now = next((beat.sources[source] for beat in self.beats.values() if source in beat.sources), Counts())
         return _sum(before, now)
 
+    def dropped(self, source: str) -> dict[str, int]:
+        """Cause -> frames lost. What a live source gave and nothing else tells of was under way at a restart."""
+        counts, ended, begun = self.counts(source), self.ended.get(source), self.began.get(source)
+        if ended is None or begun is None or not begun.live:
+            return counts.dropped
+        by_stages = sum(frames for cause, frames in counts.dropped.items() if cause != "busy")
+        lost = ended.end.frames - counts.frames - by_stages
+        return counts.dropped | ended.end.lost | ({"restart": lost} if lost > 0 else {})
+
     def states(self, source: str) -> dict[str, bytes]:
         """The snapshots of a source at its last cut, by stage; empty before the first."""
         return self.cuts[source].states if source in self.cuts else {}

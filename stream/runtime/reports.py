@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from stream.messages import Begin, Cut, End, StageFigures, Status
+from stream.messages import Begin, Cut, End, RunFigures, StageFigures, Status
 
 
 class Counts(Struct):
@@ -31,6 +31,8 @@ class Ready(Struct, frozen=True, tag=True):
     """Lines to be shown to the user."""
     slots_wanted: int
     """Slots that keep its stages busy; 0: as many as any."""
+    wants_figures: bool = False
+    """One of its stages shows where the run stands."""
 
 
 class Beat(Struct, frozen=True, tag=True):
@@ -109,7 +111,7 @@ class Abandon(Struct, frozen=True, tag=True):
 
 
 Report = Joined | Ready | Beat | Began | Status | Ended | Reached | Failed | Done
-Command = Go | Hold | Stop | Abandon
+Command = Go | Hold | Stop | Abandon | RunFigures
 
 _ENCODER = msgspec.msgpack.Encoder()
 _REPORTS = msgspec.msgpack.Decoder(Report)

@@ -12,6 +12,7 @@ from configs.errors import EXIT_FAILED, EngineError, PosestreamError
 from configs.schema import Settings
 from stream.messages import SourceSpec, Status
 from stream.runtime import frame_store
+from stream.runtime.figures import FiguresClock, figures_of
 from stream.runtime.folder import SocketFolder
 from stream.runtime.frame_store import FrameStore, StoreFds
 from stream.runtime.group import run_group
@@ -80,6 +81,7 @@ class Supervisor:
         self._failure: StageError | None = None
         self._deadlines_s: tuple[float, float] | None = None
         self._abandoned = False
+        self._figures_clock = FiguresClock()
         self.progress = Progress()
 
     def run(self, stops: Callable[[], int], watch: Callable[[Progress], None]) -> Progress:
@@ -113,6 +115,7 @@ class Supervisor:
             while not all(member.is_over for member in self._members.values()):
                 self._hear()
                 self._look_after(stops())
+                self._tell_figures()
                 watch(self.progress)
         finally:
             self._clean_up()
@@ -274,6 +277,13 @@ class Supervisor:
         now_s = time.monotonic()
         self._deadlines_s = now_s + after_s[0], now_s + after_s[1]
         self._tell_all(Stop())
+
+    def _tell_figures(self) -> None:
+        wanting = [member for member in self._members.values() if member.wants_figures and not member.is_over]
+        if wanting and self._figures_clock.strikes():
+            figures = figures_of(self.progress, self._sources, self._members.values())
+            for member in wanting:
+                self._control.send(member.spec.identity, figures)
 
     def _tell_all(self, command: Command) -> None:
         for member in self._members.values():

@@ -15,7 +15,7 @@ import msgspec
 import zmq
 
 from configs.errors import PosestreamError
-from stream.messages import Frame, Message, Pixels, frame_of
+from stream.messages import Frame, Message, Pixels, RunFigures, frame_of
 from stream.runtime import reports
 from stream.runtime.frame_store import FrameStore
 from stream.runtime.reports import Abandon, Command, Go, Hold, Report, Stop
@@ -59,6 +59,8 @@ class GroupSockets:
         self.sent_bytes = 0
         self.beat: Callable[[], None] = lambda: None
         """Called at least every 200 ms while the group waits."""
+        self.take_figures: Callable[[RunFigures], None] = lambda figures: None
+        """Called when the supervisor tells where the run stands."""
 
     def connect(self) -> None:
         """Bind the inbox and wait until the neighbour can be reached.
@@ -194,6 +196,9 @@ class GroupSockets:
         ready = dict(self._poller.poll(wait_ms))
         while self._control in ready and self._control.poll(0):
             command = reports.command_from(self._control.recv())
+            if isinstance(command, RunFigures):
+                self.take_figures(command)
+                continue
             self._commands.add(type(command))
             if isinstance(command, Go):
                 self._slots = command.slots
