@@ -18,7 +18,7 @@ import psutil
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
-WAIT_S = 60.0
+WAIT_S = 30.0
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 
@@ -53,7 +53,7 @@ class Tab:
         """The expression's value as soon as it is true."""
         end_s = time.monotonic() + WAIT_S
         while not (value := self.value(script)):
-            assert time.monotonic() < end_s, f"{script} has not come true: {self.value('document.body.innerText')}"
+            assert time.monotonic() < end_s, f"{script} has not come true: {self.complaints()}"
             self.value("new Promise(done => setTimeout(done, 50))")
         return value
 
@@ -77,7 +77,9 @@ class Tab:
         self.value("0")  # takes in what has come meanwhile
         said = [event["params"]["entry"] for event in self.events if event.get("method") == "Log.entryAdded"]
         thrown = [event["params"] for event in self.events if event.get("method") == "Runtime.exceptionThrown"]
-        return [entry["text"] for entry in said if entry["level"] in ("error", "warning")] + [str(each) for each in thrown]
+        return [entry["text"] for entry in said if entry["level"] in ("error", "warning")] + [
+            str(each) for each in thrown
+        ]
 
 
 @contextmanager
@@ -86,8 +88,8 @@ def chromium(folder: Path) -> Iterator[Tab]:
     assert CHROMIUM is not None
     arguments = [
         CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-        "--disable-background-networking", "--hide-scrollbars", "--remote-debugging-port=0", f"--user-data-dir={folder}",
-        "about:blank",
+        "--disable-background-networking", "--hide-scrollbars", "--remote-debugging-port=0",
+        f"--user-data-dir={folder}", "about:blank",
     ]  # fmt: skip
     environment = {**os.environ, "HOME": str(folder), "TMPDIR": str(folder)}
     process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -130,7 +130,7 @@ class Pages:
                 jpeg = await shot.jpeg(overlay=False) if picture else b""
                 await socket.send_bytes(struct.pack(">I", len(shot.record)) + shot.record + jpeg)
 
-        await self._serve(socket, work, asked.put)
+        await self._serve(socket, [work, View.over], asked.put)  # over: of one that asks for nothing
 
     async def _keypoints(self, socket: WebSocket) -> None:
         """Every record of a source as JSON."""
@@ -143,15 +143,15 @@ class Pages:
             finally:
                 view.leave(reader)
 
-        await self._serve(socket, work, _ignore)
+        await self._serve(socket, [work], _ignore)
 
     async def _serve(
         self,
         socket: WebSocket,
-        work: Callable[[View], Coroutine[Any, Any, None]],
+        work: Sequence[Callable[[View], Coroutine[Any, Any, None]]],
         take: Callable[[str], Awaitable[None]],
     ) -> None:
-        """Do a socket's work until it is done or the browser has left; what the browser says meanwhile is taken."""
+        """Do a socket's work until some of it is done or the browser has left; take what the browser says meanwhile."""
         view = self._views.get(socket.query_params.get("source", ""))
         if view is None or self._looking >= _LOOKING_MAX:
             text, status = ("no such source is open\n", 404) if view is None else ("too many look already\n", 503)
@@ -159,11 +159,12 @@ class Pages:
             return
         await socket.accept()
         self._looking += 1
-        tasks = [asyncio.ensure_future(work(view)), asyncio.ensure_future(_listen(socket, take))]
+        listens = asyncio.ensure_future(_listen(socket, take))
+        tasks = [listens, *(asyncio.ensure_future(each(view)) for each in work)]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            if tasks[0].done():
-                with suppress(WebSocketDisconnect, RuntimeError):
+            if not listens.done():
+                with suppress(WebSocketDisconnect, RuntimeError):  # it left meanwhile
                     await socket.close()
         finally:
             self._looking -= 1

@@ -16,7 +16,7 @@ from stream.web.guard import App, Guard
 _CONNECTIONS_MAX = 256  # those that are more are answered with 503
 _HEAD_BYTES_MAX = 16_384
 _MESSAGE_BYTES_MAX = 256  # a browser says but "picture" and "record"
-_IDLE_S = 10.0  # a connection that asks nothing, or does not come to the end of its question
+_IDLE_S = 5.0  # a connection that asks nothing, or does not come to the end of its question
 _PING_S = 20.0
 _CLOSE_S = 2
 

@@ -64,6 +64,7 @@ class View:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiters: list[_Waiter] = []
         self._readers: list[Reader] = []
+        self._watchers: list[asyncio.Future[None]] = []
         self._recorder: Recorder | None = None
         self._closed = False
 
@@ -91,7 +92,9 @@ class View:
             self._closed = True
             waiters, self._waiters = self._waiters, []
             readers, self._readers = self._readers, []
+            watchers, self._watchers = self._watchers, []
         self._call(lambda: _hand_out(None, waiters, readers))
+        self._call(lambda: _wake(watchers))
 
     async def next(self, picture: bool) -> Shot | None:
         """The first frame that comes from now on; None: the source has ended.
@@ -111,6 +114,21 @@ class View:
             with self._lock:
                 if waiter in self._waiters:
                     self._waiters.remove(waiter)
+
+    async def over(self) -> None:
+        """Wait until the source has ended."""
+        watcher = asyncio.get_running_loop().create_future()
+        with self._lock:
+            if self._closed:
+                return
+            self._loop = asyncio.get_running_loop()
+            self._watchers.append(watcher)
+        try:
+            await watcher
+        finally:
+            with self._lock:
+                if watcher in self._watchers:
+                    self._watchers.remove(watcher)
 
     def reader(self) -> Reader:
         """Somebody who wants every record from now on; to be given back to `leave`."""
@@ -175,6 +193,12 @@ def _hand_out(shot: Shot | None, waiters: Iterable[_Waiter], readers: Iterable[R
             waiter.shot.set_result(shot)
     for reader in readers:
         reader.put(None if shot is None else shot.record)
+
+
+def _wake(watchers: Iterable[asyncio.Future[None]]) -> None:
+    for watcher in watchers:
+        if not watcher.done():
+            watcher.set_result(None)
 
 
 def _fitted(width: int, height: int, width_max: int) -> tuple[int, int]:
