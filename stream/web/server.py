@@ -38,7 +38,7 @@ class Server:
             lifespan="off",
             loop="asyncio",
             log_config=None,
-            log_level="error",
+            log_level="critical",  # who asks wrongly must not fill the log of the run
             access_log=False,
             proxy_headers=False,
             server_header=False,

@@ -18,10 +18,18 @@ export function shown(value, digits = 0) {
   return value === null || value === undefined ? "–" : value.toFixed(digits);
 }
 
+export function totalOf(dropped) {
+  return Object.values(dropped).reduce((sum, frames) => sum + frames, 0);
+}
+
 export function droppedOf(dropped) {
   const causes = Object.entries(dropped).filter(([, frames]) => frames);
-  const total = causes.reduce((sum, [, frames]) => sum + frames, 0);
-  return total ? `${total} (${causes.map(([cause, frames]) => `${frames} ${cause}`).join(", ")})` : "0";
+  return causes.map(([cause, frames]) => `${frames} ${cause}`).join(", ") || "0";
+}
+
+function lostOf({ frames, dropped }) {
+  const lost = totalOf(dropped);
+  return lost ? `${shown((100 * lost) / (lost + frames), lost > frames / 10 ? 0 : 1)} %` : "0 %";
 }
 
 export function leftOf({ frames, expected, seconds }) {
@@ -76,8 +84,10 @@ export class Card {
     this.put(".people", shown(source.people));
     this.put(".out", shown(source.fps_out, 1));
     this.put(".in", shown(source.fps_in, 1));
-    this.put(".p50", source.age_p50_ms === null ? "–" : `${shown(source.age_p50_ms)} ms`);
-    this.put(".p95", source.age_p95_ms === null ? "–" : `${shown(source.age_p95_ms)} ms`);
+    this.put(".p50", shown(source.age_p50_ms));
+    this.put(".p95", shown(source.age_p95_ms));
+    this.put(".lost", lostOf(of));
+    this.of(".wide").hidden = !totalOf(of.dropped);
     this.put(".dropped", droppedOf(of.dropped));
     this.updateProgress(of);
     this.updateCharts(source, seconds);
@@ -97,7 +107,10 @@ export class Card {
   updateCharts(source, seconds) {
     this.fps.add(seconds, source.fps_out);
     this.age.add(seconds, source.age_p95_ms);
-    for (const chart of [this.fps, this.age]) chart.draw();
+    for (const chart of [this.fps, this.age]) {
+      chart.canvas.parentElement.hidden = chart.isEmpty;
+      chart.draw();
+    }
     const over = "over the last five minutes; now";
     this.of(".fps canvas").setAttribute("aria-label", `Frames a second ${over} ${shown(source.fps_out, 1)}`);
     this.of(".age canvas").setAttribute("aria-label", `Age ${over} ${shown(source.age_p95_ms)} milliseconds`);

@@ -1,6 +1,6 @@
 // A line over the last minutes.
 
-const MINUTES = 5;
+const SECONDS = 300;
 
 export class Chart {
   // points: [seconds of the run, value or null], oldest first; colour: a custom property of the style sheet.
@@ -15,7 +15,11 @@ export class Chart {
   add(at, value) {
     if (this.points.length && at <= this.points.at(-1)[0]) return;
     this.points.push([at, value]);
-    while (this.points[0][0] < at - MINUTES * 60) this.points.shift();
+    while (this.points[0][0] < at - SECONDS) this.points.shift();
+  }
+
+  get isEmpty() {
+    return this.points.every(([, value]) => value === null);
   }
 
   draw() {
@@ -30,14 +34,16 @@ export class Chart {
     context.scale(density, density);
     const style = getComputedStyle(canvas);
     const most = nice(Math.max(...this.points.map(([, value]) => value ?? 0), 0));
-    const inner = { left: 30, right: width - 4, top: 6, bottom: height - 14 };
-    drawAxes(context, style, inner, most);
-    if (this.points.length) this.drawLine(context, style.getPropertyValue(this.colour), inner, most);
+    const inner = { left: 32, right: width - 4, top: 6, bottom: height - 14 };
+    const minutes = this.points.length ? Math.ceil((this.points.at(-1)[0] - this.points[0][0] - 1) / 60) : 0;
+    const span = { most, minutes: Math.min(Math.max(minutes, 1), SECONDS / 60) };
+    drawAxes(context, style, inner, span);
+    if (this.points.length) this.drawLine(context, style.getPropertyValue(this.colour), inner, span);
   }
 
-  drawLine(context, colour, inner, most) {
+  drawLine(context, colour, inner, { most, minutes }) {
     const last = this.points.at(-1)[0];
-    const x = (at) => inner.right - ((last - at) / (MINUTES * 60)) * (inner.right - inner.left);
+    const x = (at) => inner.right - ((last - at) / (minutes * 60)) * (inner.right - inner.left);
     const y = (value) => inner.bottom - (value / most) * (inner.bottom - inner.top);
     context.lineWidth = 1.5;
     context.lineJoin = "round";
@@ -55,7 +61,7 @@ export class Chart {
   }
 }
 
-function drawAxes(context, style, inner, most) {
+function drawAxes(context, style, inner, { most, minutes }) {
   context.font = `10px ${style.fontFamily}`;
   context.fillStyle = style.getPropertyValue("--dim");
   context.strokeStyle = style.getPropertyValue("--line");
@@ -68,13 +74,17 @@ function drawAxes(context, style, inner, most) {
     context.moveTo(inner.left, y);
     context.lineTo(inner.right, y);
     context.stroke();
-    if (share !== 0.5) context.fillText(String(most * share), inner.left - 5, y);
+    if (share !== 0.5) context.fillText(share ? short(most) : "0", inner.left - 5, y);
   }
   context.textBaseline = "bottom";
   context.textAlign = "left";
-  context.fillText(`${MINUTES} min ago`, inner.left, inner.bottom + 14);
+  context.fillText(`${minutes} min ago`, inner.left, inner.bottom + 14);
   context.textAlign = "right";
   context.fillText("now", inner.right, inner.bottom + 14);
+}
+
+function short(value) {
+  return value >= 1000 ? `${value / 1000}k` : String(value);
 }
 
 // Points in a row that all have a value.
