@@ -43,11 +43,16 @@ function update(run) {
   const open = run.sources.filter(isOpen);
   const people = open.reduce((sum, source) => sum + (source.people ?? 0), 0);
   const fps = open.reduce((sum, source) => sum + (source.fps_out ?? 0), 0);
-  put(byId("totals"), `${open.length} of ${run.sources_total} open · ${people} people · ${shown(fps, 1)} fps`);
+  put(byId("totals"), totalsOf(open, run, people, fps));
   updateCards(open, run.seconds);
   updateFiles(run.sources.filter((source) => !isOpen(source)), run);
   updateInside(run);
   announce(run.sources);
+}
+
+function totalsOf(open, run, people, fps) {
+  const seen = people === 1 ? "1 person" : `${people} people`;
+  return `${open.length} of ${run.sources_total} open · ${seen} · ${shown(fps, 1)} fps`;
 }
 
 function showRun(state, text) {
