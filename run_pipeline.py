@@ -103,15 +103,7 @@ def _run(given: dict[str, Any]) -> int:
     from stream.render import check_opencv
 
     check_opencv()
-    if settings.publish.addresses:
-        from stream.sinks.endpoint import check_publish
-
-        check_publish(settings.publish)
-    if settings.web.address is not None:
-        from stream.web.address import check_web
-
-        if link := check_web(settings.web):
-            print(f"posestream: whoever has this address can watch: {link}", file=sys.stderr)
+    _check_addresses(settings)
     interrupts = Interrupts()
     with interrupts, output_folders(sources, settings) as specs:
         if not settings.source.uris:
@@ -129,6 +121,19 @@ def _run(given: dict[str, Any]) -> int:
     if failure:
         raise failure
     return interrupts.exit_code() or summary.exit_code
+
+
+def _check_addresses(settings: Settings) -> None:
+    """Find out early what cannot be had or must not be; say where the page is if only the token's owner may see it."""
+    if settings.publish.addresses:
+        from stream.sinks.endpoint import check_publish
+
+        check_publish(settings.publish)
+    if settings.web.address is not None:
+        from stream.web.address import check_web
+
+        if link := check_web(settings.web):
+            print(f"posestream: whoever has this address can watch: {link}", file=sys.stderr)
 
 
 def _sources(settings: Settings) -> list[SourceSpec]:

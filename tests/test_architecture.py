@@ -115,6 +115,8 @@ def test_functions_and_files_stay_short(path: Path) -> None:
         ("stream.runtime.supervisor", ["torch", "cv2", "av", "filterpy", "scipy", "matplotlib"]),
         ("stream.runtime.worker", ["torch", "cv2", "av", "filterpy", "scipy", "matplotlib"]),
         ("stream.track", ["torch", "cv2", "av", "zmq"]),
+        ("stream.sinks.web", ["torch", "av", "zmq"]),
+        ("stream.web.address", ["cv2", "starlette", "uvicorn"]),
         ("engines.pose_engine", ["cv2", "av", "zmq", "filterpy"]),
     ],
 )
