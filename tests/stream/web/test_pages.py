@@ -148,6 +148,9 @@ def test_who_leaves_is_noticed_though_no_frame_comes() -> None:
         with view(port) as one, view(port, what="keypoints"):
             one.send("picture")
             assert get_json(port, "/api/sources")["looking"] == 2
+        with socket.create_connection(("127.0.0.1", port), timeout=WAIT_S) as plain:
+            plain.sendall(b"GET /stream/cam.mjpg HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            assert plain.recv(100).startswith(b"HTTP/1.1 200")
         while get_json(port, "/api/sources")["looking"]:
             pass
         put(sink, tracks(0, picture=False))  # nobody is left who would want its picture
@@ -162,6 +165,39 @@ def test_more_than_can_be_served_are_told_so() -> None:
         with pytest.raises(InvalidStatus, match="503"):
             view(port)
         assert get(port, "/api/sources")[0] == 200
+
+
+def test_more_connections_than_can_be_served_are_told_so() -> None:
+    with web() as (_, port), ExitStack() as stack:
+        for _ in range(256):
+            stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+        assert get(port, "/")[0] == 503
+
+
+def test_a_reader_that_is_stopped_loses_records_and_keeps_none_waiting() -> None:
+    count = 3000
+    with web() as (sink, port), socket.socket() as stopped:
+        put(sink, begin())
+        stopped.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        stopped.settimeout(WAIT_S)
+        stopped.connect(("127.0.0.1", port))
+        stopped.sendall(
+            b"GET /api/keypoints?source=cam HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\n"
+            b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        index = shown(sink, port, 0)
+        for more in range(index + 1, count):
+            put(sink, tracks(more))
+            if more % 50 == 0:
+                get(port, "/healthz")  # so the server's thread has had its turn
+        put(sink, End("cam", count))
+        data = b""
+        while f'"index":{count - 1},'.encode() not in data:
+            data += stopped.recv(1 << 20)
+    indices = [int(found) for found in re.findall(rb'"index":(\d+)', data)]
+    assert indices == sorted(set(indices))
+    assert indices[-63:] == list(range(count - 63, count))
+    assert len(indices) < count - 500, "they have all waited somewhere"
 
 
 def test_a_long_word_ends_the_connection() -> None:
