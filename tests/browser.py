@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -97,11 +97,14 @@ def chromium(folder: Path) -> Iterator[Tab]:
         with connect(_address(folder, process), max_size=None) as socket:
             yield Tab(socket)
     finally:
-        family = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
-        for each in reversed(family):
-            each.kill()
-        psutil.wait_procs(family)
-        process.wait()
+        if process.poll() is None:
+            helpers = psutil.Process(process.pid).children(recursive=True)
+            process.kill()
+            process.wait()
+            for each in helpers:
+                with suppress(psutil.NoSuchProcess):
+                    each.kill()
+            psutil.wait_procs(helpers)
 
 
 def _address(folder: Path, process: subprocess.Popen[bytes]) -> str:
