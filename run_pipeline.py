@@ -132,7 +132,7 @@ def _sources(settings: Settings) -> list[SourceSpec]:
 
 
 def _check_outputs(settings: Settings, sources: list[SourceSpec]) -> None:
-    """Find out what cannot be sent or shown before a model is loaded."""
+    """Find out early what cannot be sent or shown; say where the page is if only the token's owner may see it."""
     if settings.publish.addresses:
         from stream.sinks.endpoint import check_publish
 
@@ -149,6 +149,11 @@ def _check_outputs(settings: Settings, sources: list[SourceSpec]) -> None:
         from stream.sinks.restream_target import check_restream
 
         check_restream(settings.restream, sources, settings.live)
+    if settings.web.address is not None:
+        from stream.web.address import check_web
+
+        if link := check_web(settings.web):
+            print(f"posestream: whoever has this address can watch: {link}", file=sys.stderr)
 
 
 def _tell(summary: Summary, quiet: bool, as_json: bool) -> None:

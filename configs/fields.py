@@ -29,6 +29,11 @@ def one_or_more(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
+def text_of(value: Any) -> Any:
+    """A whole number as text, as YAML reads 8080; anything else as it is."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 Share = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 Time = Annotated[Seconds, BeforeValidator(_seconds_of)]

@@ -118,14 +118,7 @@ OPTIONS = (
         later="comes in a later version; --start goes on from a time",
     ),
     Option("--show/--no-show", "Live view", "window.show"),
-    Option(
-        "--web",
-        "Live view",
-        text="In a browser; later.",
-        metavar="HOST:PORT",
-        own_type=str,
-        later=_LIVE + "look at overlay.mp4 in the output folder",
-    ),
+    Option("--web", "Live view", "web.address", metavar="[HOST:]PORT"),
     Option(
         "--publish",
         "Live view",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, SerializationInfo, SerializerFunctionWrapHandler, field_serializer
+from pydantic import BeforeValidator, Field, SerializationInfo, SerializerFunctionWrapHandler, field_serializer
 
-from configs.fields import Section
+from configs.fields import Section, one_or_more, text_of
 
 SECRETS = "secrets"
 """In a serialization context, true: secrets are kept, for a stage's process; else they are left out."""
@@ -44,3 +44,17 @@ class RestreamSettings(Section):
         if address is None or (info.context and info.context.get(SECRETS)):
             return plain(address)
         return re.sub(r"(?<=://).*", "***", address, flags=re.DOTALL)
+
+
+class WebSettings(Section):
+    """The page on which a browser shows the run."""
+
+    address: Annotated[str, BeforeValidator(text_of)] | None = Field(
+        None, description="Show the run in a browser at this address; without HOST only on this machine; null: no page."
+    )
+    hosts: Annotated[tuple[str, ...], BeforeValidator(one_or_more)] = Field(
+        (), description="Further names by which the page may be asked for, as that of a reverse proxy."
+    )
+    width_px_max: Annotated[int, Field(ge=160, le=3840)] = Field(
+        1280, description="A wider picture is scaled down for the page."
+    )

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from configs.fields import Seconds, Section, Share, Time, one_or_more
-from configs.outlets import DumpSettings, RestreamSettings, WindowSettings
+from configs.outlets import DumpSettings, RestreamSettings, WebSettings, WindowSettings
 from configs.skeleton import SkeletonSettings
 from configs.sources import DecodeSettings, LiveSettings, SourceSettings
 
@@ -185,12 +185,18 @@ class PublishSettings(Section):
 
 
 StageName = Literal[
-    "decode", "infer", "dump", "nms", "track", "records", "publish", "render", "restream", "show", "video"
+    "decode", "infer", "dump", "nms", "track", "records", "publish", "web", "render", "restream", "show", "video"
 ]
 
 
 _STAGES = ["decode", "infer", "nms", "track", "records", "render", "video"]
-_OPTIONAL: dict[StageName, StageName] = {"dump": "infer", "publish": "track", "restream": "render", "show": "render"}
+_OPTIONAL: dict[StageName, StageName] = {
+    "dump": "infer",
+    "publish": "track",
+    "web": "track",
+    "restream": "render",
+    "show": "render",
+}
 """Stages that run only where they are wanted, and behind which one each stands."""
 _DRAWN = {"render", "restream", "show", "video"}
 """Stages that share drawn pixels, and so a group."""
@@ -207,7 +213,7 @@ class RuntimeSettings(Section):
         (
             ("decode",),
             ("infer",),
-            ("dump", "nms", "track", "records", "publish"),
+            ("dump", "nms", "track", "records", "publish", "web"),
             ("render", "restream", "show", "video"),
         ),
         description="Which stages share a process or thread, in order.",
@@ -238,6 +244,8 @@ class RuntimeSettings(Section):
                 f"groups list the stages {named}; they must be decode, infer, nms, track, in this order, then records, "
                 f"render, video, each once, render before video, and where it is wanted {behind}"
             )
+        if "web" in named and named.index("web") > named.index("render"):
+            raise ValueError("groups have web behind render; it must come before, for it shows undrawn pictures")
         if "dump" in named and named.index("dump") > named.index("nms"):
             raise ValueError("groups have dump behind nms; it must stand before, for a replay begins with nms")
         if sum(not _DRAWN.isdisjoint(group) for group in self.groups) > 1:
@@ -267,6 +275,7 @@ class Settings(Section):
     publish: PublishSettings = PublishSettings()
     window: WindowSettings = WindowSettings()
     restream: RestreamSettings = RestreamSettings()
+    web: WebSettings = WebSettings()
     runtime: RuntimeSettings = RuntimeSettings()
 
     @model_validator(mode="after")
@@ -288,6 +297,7 @@ class Settings(Section):
         wanted: dict[StageName, object] = {
             "dump": self.dump.file,
             "publish": self.publish.addresses,
+            "web": self.web.address is not None,
             "restream": self.restream.address,
             "show": self.window.show,
         }

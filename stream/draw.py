@@ -1,4 +1,4 @@
-"""What a pencil can do on a picture: skeletons, corners, paths, labels. All of OpenCV that is used."""
+"""What a pencil can do on a picture: skeletons, corners, paths, labels; its size and its JPEG. All of OpenCV."""
 
 from __future__ import annotations
 
@@ -30,6 +30,21 @@ def colour_of(number: int) -> Colour:
     rgb = np.array(colorsys.hsv_to_rgb(number * 0.6180339887498949 % 1, 0.8, 1.0))
     light = float(rgb @ [0.299, 0.587, 0.114])
     return _mix(rgb * 255, max(0.0, (0.55 - light) / (1 - light)))
+
+
+def scaled(picture: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    """A copy of a picture, (H, W, 3) to (height, width, 3); made smaller it does not flicker."""
+    if picture.shape[:2] == (height, width):
+        return picture.copy()
+    smaller = height * width < picture.shape[0] * picture.shape[1]
+    how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(picture, (width, height), interpolation=how), np.uint8)
+
+
+def jpeg_of(picture: NDArray[np.uint8], quality: int) -> bytes:
+    """The JPEG of a picture, (H, W, 3) RGB; `quality` in 0..100."""
+    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return encoded.tobytes()
 
 
 class Canvas:

@@ -17,7 +17,6 @@ from stream.admission import Admission
 from stream.messages import SourceSpec, StageFigures
 from stream.pipeline import PIPELINE
 from stream.runtime.progress import Delivered, Progress
-from stream.runtime.reports import Counts
 from stream.runtime.supervisor import StageError, Supervisor
 from stream.sinks.output import finish, part_of, writing
 from stream.written import delivered_in
@@ -256,7 +255,7 @@ class _Reporter:
             frames=counts.frames,
             people=counts.people,
             damaged=ended.end.damaged if ended else 0,
-            dropped=self._dropped(spec.name, counts),
+            dropped=self._progress.dropped(spec.name),
             seconds=round(seconds, 3),
             fps=_rate(counts.frames, seconds),
             stages=ended.end.stages if ended else {},
@@ -264,20 +263,6 @@ class _Reporter:
             problem=ended.end.problem if ended else "",
             notes=ended.end.notes if ended else (),
         )
-
-    def _dropped(self, source: str, counts: Counts) -> dict[str, int]:
-        """Cause -> frames lost. What a live source gave and nothing else tells of was under way when stages ended."""
-        ended, begun = self._progress.ended.get(source), self._progress.began.get(source)
-        if ended is None or begun is None or not begun.live:
-            return counts.dropped
-        end = ended.end
-        dropped = counts.dropped | end.lost
-        if end.before:  # `lost` is of the last decoder alone
-            dropped = {cause: max(counts.dropped.get(cause, 0), end.lost.get(cause, 0)) for cause in sorted(dropped)}
-        offered = end.before + end.frames + sum(end.lost.values())
-        rest = offered - counts.frames - sum(dropped.values())
-        cause = "restart" if self._progress.restarts else "stopped"
-        return dropped | ({cause: rest} if rest > 0 else {})
 
     def _run(self) -> Run:
         versions = {"python": platform.python_version()} | {name: _version(name) for name in _LIBRARIES}

@@ -67,6 +67,10 @@ class Pipeline:
             from stream.sinks.publish import Publish
 
             return Publish(settings.publish, skeleton, settings.live.credentials)
+        if name == "web":
+            from stream.sinks.web import Web
+
+            return Web(settings.web, settings.render, skeleton)
         if name == "render":
             from stream.render import Render
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
-from stream.messages import Message
+from stream.messages import Message, RunFigures
 
 
 class Stage(ABC):
@@ -27,6 +27,8 @@ class Stage(ABC):
     """Frames of a recording that it works on at once."""
     ends_run: bool = False
     """True once the user has asked here that the run ends, as by Ctrl-C."""
+    wants_figures: bool = False
+    """True: `figures` is called about once a second."""
     notes: Sequence[str] = ()
     """Lines to be shown to the user: what it chose and why, what it could not use; more may come while it works."""
 
@@ -53,6 +55,9 @@ class Stage(ABC):
         """Cause -> frames of a source that it handed on and yet did not use; asked when the source ends."""
         return {}
 
+    def figures(self, figures: RunFigures) -> None:
+        """Take note of where the whole run stands; called in the thread of `process`, never during it."""
+
     def close(self) -> None:
         """Release what was opened. Called once, also after an error."""
 
@@ -65,6 +70,7 @@ class Chain(Stage):
         self.patience_s = max((stage.patience_s for stage in self.stages), default=0.0)
         self.slots_wanted = max((stage.slots_wanted for stage in self.stages), default=0)
         self.together = max((stage.together for stage in self.stages), default=1)
+        self.wants_figures = any(stage.wants_figures for stage in self.stages)
 
     @property
     def notes(self) -> Sequence[str]:  # type: ignore[override]
@@ -86,6 +92,10 @@ class Chain(Stage):
     def flush(self) -> Iterator[Message]:
         for at, stage in enumerate(self.stages):
             yield from self._from(at + 1, stage.flush())
+
+    def figures(self, figures: RunFigures) -> None:
+        for stage in self.stages:
+            stage.figures(figures)
 
     def close(self) -> None:
         close_all(self.stages)

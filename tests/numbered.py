@@ -148,6 +148,22 @@ class Live(Summing):
             yield message
 
 
+class Shown(Dropping):
+    """Dropping, with a network that takes 5 ms a frame and the real page."""
+
+    reader: ClassVar = {"takes_s": 5e-3}
+
+    def stage(self, name: str, settings: Settings) -> Stage:
+        return Pipeline.stage(self, name, settings) if name == "web" else super().stage(name, settings)
+
+
+class ShownLive(Live):
+    """Live, with the real page."""
+
+    def stage(self, name: str, settings: Settings) -> Stage:
+        return Pipeline.stage(self, name, settings) if name == "web" else super().stage(name, settings)
+
+
 class Noting(Numbered):
     """The same with a tracker that has something to say when it is made and at frame 5."""
 

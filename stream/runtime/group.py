@@ -70,7 +70,8 @@ class _GroupLoop:
         try:
             sockets.beat = self._beat
             self._stage = stage
-            sockets.report(Ready(self._new_notes(), stage.slots_wanted, stage.together))
+            sockets.take_figures = stage.figures
+            sockets.report(Ready(self._new_notes(), stage.slots_wanted, stage.together, stage.wants_figures))
             go = sockets.wait_to_go()
             if self._spec.inbox:
                 self._serve(stage)

@@ -28,6 +28,8 @@ class Member:
         """Its last report but beats; None before the first."""
         self.slots_wanted = 0
         """Slots that keep it busy."""
+        self.wants_figures = False
+        """One of its stages shows where the run stands."""
         self._heard_s = self._moved_s = self._worked_s = time.monotonic()
         self._handled = -1
         self._cpu_s = 0.0
@@ -46,6 +48,7 @@ class Member:
                 self._handled, self._moved_s = report.handled, self._heard_s
         elif isinstance(report, Ready):
             self.state, self._moved_s, self.slots_wanted = Ready, self._heard_s, report.slots_wanted
+            self.wants_figures = report.wants_figures
         elif type(report) in (Done, Failed) or self.state is None:
             self.state, self._moved_s = type(report), self._heard_s
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import numpy as np
 from msgspec import structs
 
-from stream.messages import Begin, Cut, Drop, End, Message, StageFigures, frame_of
+from stream.messages import Begin, Cut, Drop, End, Message, RunFigures, StageFigures, frame_of
 from stream.stage import Stage
 
 _FIRST_MS, _LAST_MS, _BINS = 0.001, 1e6, 1024
@@ -114,6 +114,7 @@ class Metered(Stage):
         self._name, self._stage, self._meter = name, stage, meter
         self.patience_s, self.slots_wanted, self.notes = stage.patience_s, stage.slots_wanted, stage.notes
         self.together = stage.together
+        self.wants_figures = stage.wants_figures
 
     @property
     def ends_run(self) -> bool:  # type: ignore[override]
@@ -140,6 +141,9 @@ class Metered(Stage):
 
     def flush(self) -> Iterator[Message]:
         return timed(self._name, self._meter, self._stage.flush())
+
+    def figures(self, figures: RunFigures) -> None:
+        self._stage.figures(figures)
 
     def close(self) -> None:
         self._stage.close()

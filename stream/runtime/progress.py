@@ -84,6 +84,20 @@ class Progress:
         now = next((beat.sources[source] for beat in self.beats.values() if source in beat.sources), Counts())
         return _sum(before, now)
 
+    def dropped(self, source: str) -> dict[str, int]:
+        """Cause -> frames lost. What a live source gave and nothing else tells of was under way when stages ended."""
+        counts, ended, begun = self.counts(source), self.ended.get(source), self.began.get(source)
+        if ended is None or begun is None or not begun.live:
+            return counts.dropped
+        end = ended.end
+        dropped = counts.dropped | end.lost
+        if end.before:  # `lost` is of the last decoder alone
+            dropped = {cause: max(counts.dropped.get(cause, 0), end.lost.get(cause, 0)) for cause in sorted(dropped)}
+        offered = end.before + end.frames + sum(end.lost.values())
+        rest = offered - counts.frames - sum(dropped.values())
+        cause = "restart" if self.restarts else "stopped"
+        return dropped | ({cause: rest} if rest > 0 else {})
+
     def states(self, source: str) -> dict[str, bytes]:
         """The snapshots of a source at its last cut, by stage; empty before the first."""
         return self.cuts[source].states if source in self.cuts else {}

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from stream.changes import Add, Pause, Remove, Resume
-from stream.messages import Begin, Cut, End, StageFigures, Status
+from stream.messages import Begin, Cut, End, RunFigures, StageFigures, Status
 from stream.position import Place
 
 
@@ -35,6 +35,8 @@ class Ready(Struct, frozen=True, tag=True):
     """Slots that keep its stages busy; 0: as many as any."""
     together: int = 1
     """Frames of a recording that its stages work on at once."""
+    wants_figures: bool = False
+    """One of its stages shows where the run stands."""
 
 
 class Beat(Struct, frozen=True, tag=True):
@@ -125,7 +127,7 @@ class Abandon(Struct, frozen=True, tag=True):
 
 
 Report = Joined | Ready | Beat | Began | Status | Ended | Reached | Failed | Done
-Command = Go | Hold | Slots | Stop | Abandon | Add | Remove | Pause | Resume
+Command = Go | Hold | Slots | Stop | Abandon | Add | Remove | Pause | Resume | RunFigures
 
 _ENCODER = msgspec.msgpack.Encoder()
 _REPORTS = msgspec.msgpack.Decoder(Report)

@@ -15,6 +15,7 @@ from configs.outlets import SECRETS
 from configs.schema import Settings
 from stream.changes import Change, changed
 from stream.messages import SourceSpec, Status
+from stream.runtime.figures import FiguresClock, figures_of
 from stream.runtime.folder import SocketFolder
 from stream.runtime.group import run_group
 from stream.runtime.hosts import Host, Process, Thread
@@ -85,6 +86,7 @@ class Supervisor:
         self._deadlines_s: tuple[float, float] | None = None
         self._abandoned = False
         self._quiet_s = _QUIET_S if any(spec.live for spec in sources) else math.inf
+        self._figures_clock = FiguresClock()
         self.progress = Progress()
         self.folder: Path | None = None
         """This run's own, while it lasts, where its sockets may lie; None: it needs none."""
@@ -142,6 +144,7 @@ class Supervisor:
             while not all(member.is_over for member in self._members.values()):
                 self._hear()
                 self._look_after(stops() or int(self.progress.ended_by_user))
+                self._tell_figures()
                 watch(self.progress)
         finally:
             self._clean_up()
@@ -297,6 +300,13 @@ class Supervisor:
         now_s = time.monotonic()
         self._deadlines_s = now_s + after_s[0], now_s + after_s[1]
         self._tell_all(Stop())
+
+    def _tell_figures(self) -> None:
+        wanting = [member for member in self._members.values() if member.wants_figures and not member.is_over]
+        if wanting and self._figures_clock.strikes():
+            figures = figures_of(self.progress, self._sources, self._members.values())
+            for member in wanting:
+                self._control.send(member.spec.identity, figures)
 
     def _tell_all(self, command: Command) -> None:
         for member in self._members.values():

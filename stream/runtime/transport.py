@@ -16,7 +16,7 @@ import zmq
 
 from configs.errors import PosestreamError
 from stream.changes import Add, Change, Pause, Remove, Resume
-from stream.messages import Frame, Message, Pixels, frame_of
+from stream.messages import Frame, Message, Pixels, RunFigures, frame_of
 from stream.runtime import reports
 from stream.runtime.frame_store import FrameStore
 from stream.runtime.reports import Abandon, Command, Go, Hold, Report, Slots, Stop
@@ -64,6 +64,8 @@ class GroupSockets:
         self.sent_bytes = 0
         self.beat: Callable[[], None] = lambda: None
         """Called at least every 200 ms while the group waits."""
+        self.take_figures: Callable[[RunFigures], None] = lambda figures: None
+        """Called when the supervisor tells where the run stands."""
 
     def connect(self) -> None:
         """Bind the inbox and wait until the neighbours can be reached.
@@ -221,6 +223,8 @@ class GroupSockets:
         match command:
             case Add() | Remove() | Pause() | Resume():
                 self._changes.append(command)
+            case RunFigures():
+                self.take_figures(command)
             case Slots():
                 self._slots = command.slots
             case Go():

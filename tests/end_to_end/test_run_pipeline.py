@@ -198,7 +198,20 @@ BAD: list[tuple[str, Make, list[str], int, str]] = [
     ("unknown option", lambda bad, scene: bad.touch(), ["bad", "--bogus"], 2, "--bogus"),
     ("no such preset", lambda bad, scene: bad.touch(), ["bad", "--config", "none.yaml"], 2, "none.yaml"),
     ("time that is none", lambda bad, scene: bad.touch(), ["bad", "--start", "1:x"], 2, "hh:mm:ss"),
-    ("not yet", lambda bad, scene: bad.touch(), ["bad", "--web", "127.0.0.1:8080"], 2, "--web"),
+    (
+        "no port",
+        lambda bad, scene: bad.write_bytes(scene.read_bytes()),
+        ["bad", "--web", "localhost"],
+        2,
+        "web localhost: no address",
+    ),
+    (
+        "port elsewhere",
+        lambda bad, scene: bad.write_bytes(scene.read_bytes()),
+        ["bad", "--web", "192.0.2.7:80"],
+        5,
+        "192.0.2.7:80: Cannot",
+    ),
     (
         "missing weights",
         lambda bad, scene: bad.write_bytes(scene.read_bytes()),
