@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from configs.schema import RenderSettings, WebSettings
+from configs.outlets import WebSettings
+from configs.schema import RenderSettings
 from engines.ops.skeleton import Skeleton
 from stream.messages import Begin, Drop, End, Message, RunFigures, Status, Tracks
 from stream.render import Render
