@@ -100,13 +100,8 @@ def _run(given: dict[str, Any]) -> int:
     from stream.launch import launch
     from stream.outputs import output_folders
     from stream.progress import ProgressLine
-    from stream.render import check_opencv
 
-    check_opencv()
-    if settings.publish.addresses:
-        from stream.sinks.endpoint import check_publish
-
-        check_publish(settings.publish)
+    _check(settings)
     interrupts = Interrupts()
     with interrupts, output_folders(sources, settings) as specs:
         if not settings.source.uris:
@@ -124,6 +119,20 @@ def _run(given: dict[str, Any]) -> int:
     if failure:
         raise failure
     return interrupts.exit_code() or summary.exit_code
+
+
+def _check(settings: Settings) -> None:
+    """Find out before anything is made whether the outputs can be."""
+    from engines.ops.skeleton import Skeleton
+    from stream.export.formats import check_formats
+    from stream.render import check_opencv
+
+    check_opencv()
+    check_formats(settings.records.formats, Skeleton(settings.skeleton))
+    if settings.publish.addresses:
+        from stream.sinks.endpoint import check_publish
+
+        check_publish(settings.publish)
 
 
 def _sources(settings: Settings) -> list[SourceSpec]:

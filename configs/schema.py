@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from configs.fields import Seconds, Section, Share, Time, one_or_more
+from configs.fields import Seconds, Section, Share, Time, names, one_or_more
 from configs.skeleton import SkeletonSettings
 from configs.sources import DecodeSettings, LiveSettings, SourceSettings
 
@@ -157,10 +157,36 @@ class VideoSettings(Section):
     )
 
 
+FormatName = Literal[
+    "jsonl",
+    "csv",
+    "parquet",
+    "coco",
+    "coco-annotations",
+    "openpose",
+    "mot",
+    "mmpose",
+    "ultralytics",
+    "trc",
+    "c3d",
+    "npz",
+]
+"""What `stream.export` writes; a test holds this list and its own together."""
+
+
 class RecordsSettings(Section):
     """How the keypoint records are written."""
 
     save: bool = Field(True, description="Write keypoints.jsonl.")
+    formats: Annotated[tuple[FormatName, ...], BeforeValidator(names)] = Field(
+        (), description="Write the records also in these formats when a source has ended, as csv,coco."
+    )
+
+    @model_validator(mode="after")
+    def _formats_come_from_records(self) -> RecordsSettings:
+        if self.formats and not self.save:
+            raise ValueError(f"formats are {','.join(self.formats)}; they are made of the records, which are not saved")
+        return self
 
 
 class PublishSettings(Section):

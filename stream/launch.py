@@ -12,6 +12,10 @@ from msgspec import Struct
 
 from configs.errors import OutputError, PosestreamError, SourceError
 from configs.schema import Settings
+from engines.ops.skeleton import Skeleton
+from stream.export.after_run import Exports
+from stream.export.clip import RECORDS
+from stream.export.formats import FORMATS
 from stream.messages import SourceSpec, StageFigures
 from stream.pipeline import PIPELINE
 from stream.runtime.progress import Progress
@@ -124,7 +128,7 @@ def launch(
         SourceError: no source can be read; found out before a model is loaded, or downloaded.
 
     Returns:
-        The summary and, where a stage failed or a run.json could not be written, that error.
+        The summary and, where a stage failed or a run.json or a format could not be written, that error.
     """
     if factory == PIPELINE:
         from stream.sources.probe import check  # loads FFmpeg
@@ -132,7 +136,7 @@ def launch(
         if not any(spec.kind == "pipe" for spec in specs):  # what was read of one is gone
             check(specs, settings.decode, settings.live)
     supervisor = Supervisor(settings, specs, factory)
-    reporter = _Reporter(settings, specs, supervisor.progress)
+    reporter = _Reporter(settings, specs, supervisor.progress, lambda: stops() > 0)
 
     def seen(progress: Progress) -> None:
         reporter.write_ended()
@@ -150,17 +154,21 @@ def launch(
 class _Reporter:
     """Sums up each source as it ends, and the run."""
 
-    def __init__(self, settings: Settings, specs: Sequence[SourceSpec], progress: Progress) -> None:
+    def __init__(
+        self, settings: Settings, specs: Sequence[SourceSpec], progress: Progress, stopped: Callable[[], bool]
+    ) -> None:
         self._settings, self._specs, self._progress = settings, specs, progress
+        self._exports = Exports(settings.records.formats, Skeleton(settings.skeleton), stopped)
         self._before = {spec.name: _outputs(spec) for spec in specs}
         self._written: dict[str, SourceSummary] = {}
-        self.problem: OutputError | None = None
-        """Why a run.json could not be written, of the first such."""
+        self.problem: PosestreamError | None = None
+        """Why a run.json or a format could not be written, of the first such."""
 
     def write_ended(self) -> None:
         """Write the run.json of each source that has ended since."""
         for spec in self._specs:
-            if spec.name in self._progress.ended and spec.name not in self._written:
+            ended = spec.name in self._progress.ended and spec.name not in self._written
+            if ended and (not self._recorded(spec) or self._exports.done(Path(spec.folder))):
                 self._write(spec)
 
     def write_all(self) -> None:
@@ -191,6 +199,8 @@ class _Reporter:
         )
 
     def _write(self, spec: SourceSpec) -> None:
+        if self._recorded(spec):
+            self.problem = self.problem or self._exports.wait(Path(spec.folder))
         source = self._written[spec.name] = self._source(spec, self._before[spec.name])
         if not source.outputs:
             return
@@ -203,6 +213,10 @@ class _Reporter:
         except OutputError as error:
             part_of(path).unlink(missing_ok=True)
             self.problem = self.problem or error
+
+    def _recorded(self, spec: SourceSpec) -> bool:
+        """Whether this run has written records of the source."""
+        return _outputs(spec).get(RECORDS) != self._before[spec.name].get(RECORDS)
 
     def _source(self, spec: SourceSpec, before: Mapping[str, tuple[int, int]]) -> SourceSummary:
         ended, counts = self._progress.ended.get(spec.name), self._progress.counts(spec.name)
@@ -252,6 +266,6 @@ def _rate(frames: int, seconds: float) -> float:
 def _outputs(spec: SourceSpec) -> dict[str, tuple[int, int]]:
     """Output files present: name -> (inode, mtime), to recognise files that this run has replaced."""
     folder = Path(spec.folder)
-    paths = [*sorted(folder.glob("overlay*.mp4")), folder / "keypoints.jsonl"]
+    paths = [*sorted(folder.glob("overlay*.mp4")), *(folder / each.output for each in FORMATS.values())]
     stats = {path.name: path.stat() for path in paths if path.exists()}
     return {name: (status.st_ino, status.st_mtime_ns) for name, status in stats.items()}
