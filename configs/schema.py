@@ -126,6 +126,10 @@ class SmoothSettings(Section):
     jump_share: Annotated[float, Field(gt=0, le=10)] = Field(
         0.35, description="A keypoint further off than this share of the person's size for 0.15 s starts anew."
     )
+    cutoff_hz: Annotated[float, Field(gt=0, le=1000)] = Field(
+        6.0, description="Offline: motion of this frequency is halved, slower motion kept, faster removed."
+    )
+    gap_s_max: Seconds = Field(0.5, description="Offline: a person unseen for no longer is put in between.")
 
 
 class RenderSettings(Section):
