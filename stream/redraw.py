@@ -122,14 +122,27 @@ class Replay(Stage):
         while self._next is not None and self._next.index < frame.index:
             self._next = next(self._records, None)
         record = self._next
-        if record is None or record.index != frame.index or not record.people:
-            return Tracks(frame, nobody(self._keypoints), np.zeros(0, np.int64), np.zeros((0, self._keypoints, 2), "f"))
-        xyc = np.array([person.keypoints for person in record.people], np.float32)  # (N, K, 3)
-        people = People(
-            boxes=np.array([person.box for person in record.people], np.float32),
-            scores=np.array([person.score for person in record.people], np.float32),
-            keypoints=np.array([person.raw_keypoints for person in record.people], np.float32),
-            confidence=xyc[..., 2],
-            logits=np.zeros(xyc.shape[:2], np.float32),
-        )
-        return Tracks(frame, people, np.array([person.id for person in record.people]), xyc[..., :2])
+        if record is None or record.index != frame.index:
+            nothing = np.zeros((0, self._keypoints, 2), np.float32)
+            return Tracks(frame, nobody(self._keypoints), np.zeros(0, np.int64), nothing)
+        return tracks_of(record, frame, self._keypoints)
+
+
+def tracks_of(record: Record, frame: Frame, keypoints: int) -> Tracks:
+    """The people of a record as tracks of a frame; their logits, which records lack, are 0.
+
+    Args:
+        record: of the frame.
+        frame: which people are in.
+        keypoints: K.
+    """
+    people = record.people
+    xyc = np.array([person.keypoints for person in people], np.float32).reshape(-1, keypoints, 3)
+    found = People(
+        boxes=np.array([person.box for person in people], np.float32).reshape(-1, 4),
+        scores=np.array([person.score for person in people], np.float32),
+        keypoints=np.array([person.raw_keypoints for person in people], np.float32).reshape(-1, keypoints, 2),
+        confidence=xyc[..., 2],
+        logits=np.zeros(xyc.shape[:2], np.float32),
+    )
+    return Tracks(frame, found, np.array([person.id for person in people], np.int64), xyc[..., :2])

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-LAYERS = ["configs", "engines", "stream", "run_pipeline"]
+LAYERS = ["configs", "engines", "stream", "recipes", "run_pipeline"]
 DOORS = {
     "zmq": {"stream/runtime/transport.py", "stream/sinks/broadcast.py", "stream/client.py", "stream/keys.py"},
     "av": {
@@ -54,7 +54,7 @@ MANY_ARGUMENTS = {"load"}  # the public door to the engine
 
 
 def sources() -> list[Path]:
-    return [ROOT / "run_pipeline.py", *(path for layer in LAYERS[:3] for path in sorted((ROOT / layer).rglob("*.py")))]
+    return [ROOT / "run_pipeline.py", *(path for layer in LAYERS[:4] for path in sorted((ROOT / layer).rglob("*.py")))]
 
 
 def name(path: Path) -> str:
