@@ -20,7 +20,7 @@ from stream.analysis.timing import EachPerson
 from stream.analysis.zones import Crossing, Dwell, inside
 from stream.records import Record
 
-MARGIN = 0.01
+MARGIN = 0.02
 """Somebody must be so far beyond a line, as a share of the picture."""
 
 

@@ -63,6 +63,15 @@ def motion(
         yield of_people(index, time_s, [person]), time_s
 
 
+def wave(time_s: float, period_s: float) -> float:
+    """0 at the start and end of each period, 1 in its middle."""
+    return (1 - math.cos(2 * math.pi * time_s / period_s)) / 2
+
+
+def squat(depth: float, shin_deg: float) -> Pose:
+    return Pose(shin=shin_deg * depth, thigh=80 * depth, torso=30 * depth)
+
+
 def of_people(index: int, time_s: float, people: list[Person]) -> Record:
     return Record(
         source="made",

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 
 import pytest
-from made_motion import HEIGHT, WIDTH, Pose, figure, motion, of_people
+from made_motion import HEIGHT, WIDTH, Pose, figure, motion, of_people, squat, wave
 
 from recipes.falls import Falls
 from recipes.fitness import Fitness
@@ -26,15 +26,6 @@ def events(
     for record, now_s in motion(pose_at, seconds, fps, noise_px=1.0, unsure=unsure):
         told += [(now_s, event) for event in recipe.update(record, now_s).events]
     return told
-
-
-def wave(time_s: float, period_s: float) -> float:
-    """0 at the start and end of each period, 1 in its middle."""
-    return (1 - math.cos(2 * math.pi * time_s / period_s)) / 2
-
-
-def squat(depth: float, shin_deg: float) -> Pose:
-    return Pose(shin=shin_deg * depth, thigh=80 * depth, torso=30 * depth)
 
 
 @RATES
