@@ -6,12 +6,13 @@ import inspect
 import os
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from configs.errors import EXIT_FAILED, PosestreamError
+from configs.errors import EXIT_FAILED, ConfigError, PosestreamError
 from configs.options import OPTIONS, TYPED, changes
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def _run(given: dict[str, Any]) -> int:
     from stream.outputs import output_folders
     from stream.progress import ProgressLine
 
-    _check(settings)
+    _check(settings, sources)
     interrupts = Interrupts()
     with interrupts, output_folders(sources, settings) as specs:
         if not settings.source.uris:
@@ -121,13 +122,15 @@ def _run(given: dict[str, Any]) -> int:
     return interrupts.exit_code() or summary.exit_code
 
 
-def _check(settings: Settings) -> None:
+def _check(settings: Settings, sources: Sequence[SourceSpec]) -> None:
     """Find out before anything is made whether the outputs can be."""
     from engines.ops.skeleton import Skeleton
     from stream.export.formats import check_formats
     from stream.render import check_opencv
 
     check_opencv()
+    if settings.smooth.method == "offline" and any(spec.live for spec in sources):
+        raise ConfigError("--smooth offline needs recordings; of a live source --smooth one-euro has the least lag")
     check_formats(settings.records.formats, Skeleton(settings.skeleton))
     if settings.publish.addresses:
         from stream.sinks.endpoint import check_publish

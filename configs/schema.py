@@ -119,8 +119,10 @@ class TrackSettings(Section):
 class SmoothSettings(Section):
     """How keypoints are smoothed."""
 
-    method: Literal["ema", "one-euro", "none"] = Field(
-        "ema", description="Smoothing of keypoints over time; none: as detected."
+    method: Literal["ema", "one-euro", "offline", "none"] = Field(
+        "ema",
+        description="Smoothing of keypoints over time; offline: without lag, in a second pass over a recording; none: "
+        "as detected.",
     )
     tau_s: Seconds = Field(0.05, description="Time constant for a keypoint of full confidence; 0: no smoothing.")
     jump_share: Annotated[float, Field(gt=0, le=10)] = Field(
@@ -291,6 +293,7 @@ class Settings(Section):
         unwanted = set[StageName]()
         unwanted |= set() if self.records.save else {"records"}
         unwanted |= set() if self.publish.addresses else {"publish"}
-        unwanted |= set() if self.video.save else {"render", "video"}
+        # an overlay that is smoothed offline is drawn when the records are whole
+        unwanted |= set() if self.video.save and self.smooth.method != "offline" else {"render", "video"}
         groups = (tuple(stage for stage in group if stage not in unwanted) for group in self.runtime.groups)
         return [group for group in groups if group]

@@ -12,8 +12,7 @@ from msgspec import Struct
 
 from configs.errors import OutputError, PosestreamError, SourceError
 from configs.schema import Settings
-from engines.ops.skeleton import Skeleton
-from stream.export.after_run import Exports
+from stream.export.after_run import AfterRun
 from stream.export.clip import RECORDS
 from stream.export.formats import FORMATS
 from stream.messages import SourceSpec, StageFigures
@@ -158,7 +157,7 @@ class _Reporter:
         self, settings: Settings, specs: Sequence[SourceSpec], progress: Progress, stopped: Callable[[], bool]
     ) -> None:
         self._settings, self._specs, self._progress = settings, specs, progress
-        self._exports = Exports(settings.records.formats, Skeleton(settings.skeleton), stopped)
+        self._after = AfterRun(settings, stopped)
         self._before = {spec.name: _outputs(spec) for spec in specs}
         self._written: dict[str, SourceSummary] = {}
         self.problem: PosestreamError | None = None
@@ -168,7 +167,7 @@ class _Reporter:
         """Write the run.json of each source that has ended since."""
         for spec in self._specs:
             ended = spec.name in self._progress.ended and spec.name not in self._written
-            if ended and (not self._recorded(spec) or self._exports.done(Path(spec.folder))):
+            if ended and (not self._recorded(spec) or self._after.done(spec)):
                 self._write(spec)
 
     def write_all(self) -> None:
@@ -200,7 +199,7 @@ class _Reporter:
 
     def _write(self, spec: SourceSpec) -> None:
         if self._recorded(spec):
-            self.problem = self.problem or self._exports.wait(Path(spec.folder))
+            self.problem = self.problem or self._after.wait(spec)
         source = self._written[spec.name] = self._source(spec, self._before[spec.name])
         if not source.outputs:
             return

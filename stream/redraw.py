@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,13 +87,16 @@ def source_of(run: RunFile, path: str | None, with_pictures: bool) -> SourceSpec
     return msgspec.structs.replace(found[0], name=name)
 
 
-def redraw(records: Clip, source: SourceSpec, settings: Settings) -> Path:
-    """Draw the people of the records on the source's pictures; the overlay's path.
+def redraw(
+    records: Clip, source: SourceSpec, settings: Settings, stop: Callable[[], bool] = lambda: False
+) -> Path | None:
+    """Draw the people of the records on the source's pictures; the overlay's path, None if it was stopped.
 
     Args:
         records: of every frame that the source gives with these settings.
         source: with the folder where overlay.mp4 goes.
         settings: of decoding, drawing and encoding.
+        stop: asked for each frame; once true, nothing is left behind.
 
     Raises:
         SourceError: the source cannot be read to its end.
@@ -103,6 +106,8 @@ def redraw(records: Clip, source: SourceSpec, settings: Settings) -> Path:
     drawing = [pipeline.stage(name, settings) for name in ("render", "video")]
     frames = pipeline.source([source], settings, lambda: False)
     for message in run_here(frames, Chain([Replay(records, records.skeleton.size), *drawing])):
+        if stop():
+            return None
         if isinstance(message, End) and message.problem:
             raise SourceError(message.problem)
     return Path(source.folder) / "overlay.mp4"

@@ -129,8 +129,8 @@ def _written(given: argparse.Namespace) -> Iterator[Path]:
         folder = Path(placed.folder)
         smooth = smoothed(clip, settings.smooth)
         yield JSONL.export(smooth, folder, overwrite=True)
-        if given.video:
-            yield redraw(smooth, placed, settings)
+        if given.video and (overlay := redraw(smooth, placed, settings)):
+            yield overlay
         yield run.write(folder, "smoothed offline")
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from msgspec import structs
 
 from configs.load import load
 from configs.schema import SmoothSettings
+from stream.demo import make_walkers
 from stream.export.clip import open_run
 from stream.launch import launch
 from stream.messages import SourceSpec
@@ -173,3 +176,33 @@ def test_a_folder_of_no_run_is_refused(
         (tmp_path / "run.json").write_text(content)
     assert main([str(tmp_path)]) == 3
     assert text in capsys.readouterr().err
+
+
+def test_a_run_can_smooth_offline_by_itself_and_draws_what_it_smoothed(tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    make_walkers(clip, people=1, seconds=0.7)
+    one_thread = ["runtime.transport=inproc", "runtime.groups=[[decode, infer, nms, track, records, render, video]]"]
+    made = {}
+    for method in ("none", "offline"):
+        changes = {"engine.model": "lite", "engine.backend": "eager", "smooth.method": method}
+        folder = tmp_path / method
+        folder.mkdir()
+        spec = SourceSpec("clip", "file", str(clip), str(folder))
+        summary, failure = launch(load(None, one_thread, changes), [spec], lambda: 0, lambda _: None)
+        assert failure is None
+        assert summary.sources[0].outputs == ["overlay.mp4", "keypoints.jsonl"]
+        made[method] = open_run(folder)
+    raw, smooth = list(made["none"]), list(made["offline"])
+    assert sum(len(each.people) for each in raw) > 5
+    assert smooth == list(smoothed(made["none"], SmoothSettings()))
+    assert smooth != raw
+    assert len(bright(tmp_path / "offline" / "overlay.mp4")) == 21
+
+
+def test_a_live_source_cannot_be_smoothed_offline() -> None:
+    command = [sys.executable, "run_pipeline.py", "--source", "rtsp://127.0.0.1:9/a", "--smooth", "offline"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "posestream: --smooth offline needs recordings; of a live source --smooth one-euro has the least lag\n",
+    )

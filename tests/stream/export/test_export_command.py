@@ -12,16 +12,16 @@ from media import write_video
 
 from configs.errors import ConfigError
 from configs.load import load
-from engines.ops.skeleton import COCO
+from configs.schema import Settings
 from stream.export.__main__ import main
-from stream.export.after_run import Exports
+from stream.export.after_run import AfterRun
 from stream.export.clip import open_run
 from stream.export.formats import check_formats
 from stream.launch import launch
 from stream.messages import SourceSpec
 
 
-def settings(*formats: str) -> object:
+def settings(*formats: str) -> Settings:
     one_thread = ["runtime.transport=inproc", "runtime.groups=[[decode, infer, nms, track, records, render, video]]"]
     fixed = {"engine.model": "lite", "engine.backend": "eager", "video.save": False, "records.formats": formats}
     return load(None, one_thread, fixed)
@@ -32,7 +32,7 @@ def test_a_run_writes_its_formats_and_lists_them(tmp_path: Path) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
     spec = SourceSpec("clip", "file", str(clip), str(folder))
-    summary, failure = launch(settings("csv,ultralytics"), [spec], lambda: 0, lambda _: None)  # type: ignore[arg-type]
+    summary, failure = launch(settings("csv,ultralytics"), [spec], lambda: 0, lambda _: None)
     assert failure is None
     assert summary.sources[0].outputs == ["keypoints.jsonl", "keypoints.csv", "ultralytics.json"]
     assert json.loads((folder / "ultralytics.json").read_text()) == [[], [], []]
@@ -42,7 +42,7 @@ def test_a_run_writes_its_formats_and_lists_them(tmp_path: Path) -> None:
 def test_what_a_run_could_not_write_is_its_failure(tmp_path: Path) -> None:
     write_records(tmp_path / "keypoints.jsonl", crowd())
     (tmp_path / "keypoints.csv.part").mkdir()
-    failure = Exports(["csv"], COCO, lambda: False).wait(tmp_path)
+    failure = AfterRun(settings("csv"), lambda: False).wait(SourceSpec("a", "file", "", str(tmp_path)))
     assert str(failure) == f"{tmp_path}/keypoints.csv cannot be written: Is a directory; free space or choose " + (
         "another --output"
     )
@@ -50,10 +50,12 @@ def test_what_a_run_could_not_write_is_its_failure(tmp_path: Path) -> None:
 
 def test_ctrl_c_gives_up_formats_and_says_how_to_make_up_for_them(tmp_path: Path) -> None:
     write_records(tmp_path / "keypoints.jsonl", crowd())
-    failure = Exports(["csv", "trc"], COCO, lambda: True).wait(tmp_path)
+    failure = AfterRun(settings("csv,trc"), lambda: True).wait(SourceSpec("a", "file", "", str(tmp_path)))
     assert failure is not None
     assert failure.exit_code == 5
-    assert f"python -m stream.export {tmp_path} --format csv,trc --overwrite makes up for it" in str(failure)
+    assert str(failure).startswith(
+        f"the export of {tmp_path} was not finished; python -m stream.export {tmp_path} makes"
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["keypoints.jsonl"]
 
 
