@@ -96,14 +96,14 @@ def _run(given: dict[str, Any]) -> int:
     if given["realtime"] is False and any(spec.live for spec in sources):
         print("posestream: a camera cannot wait: frames that nobody has time for are dropped", file=sys.stderr)
 
+    from stream.checks import check
     from stream.interrupts import Interrupts
     from stream.launch import launch
     from stream.outputs import output_folders
     from stream.progress import ProgressLine
-    from stream.render import check_opencv
 
-    check_opencv()
-    _check_outputs(settings, sources)
+    if link := check(settings, sources):
+        print(f"posestream: whoever has this address can watch: {link}", file=sys.stderr)
     interrupts = Interrupts()
     with interrupts, output_folders(sources, settings) as specs:
         if not settings.source.uris:
@@ -129,31 +129,6 @@ def _sources(settings: Settings) -> list[SourceSpec]:
 
     source = settings.source
     return find(source.uris, source.realtime, source.allow_pipe) if source.uris else [SourceSpec("demo", "file", "")]
-
-
-def _check_outputs(settings: Settings, sources: list[SourceSpec]) -> None:
-    """Find out early what cannot be sent or shown; say where the page is if only the token's owner may see it."""
-    if settings.publish.addresses:
-        from stream.sinks.endpoint import check_publish
-
-        check_publish(settings.publish)
-    if settings.dump.file is not None:
-        from stream.sinks.dump import check_dump
-
-        check_dump(settings.dump, sources, settings.output.overwrite)
-    if settings.window.show:
-        from stream.sinks.window import check_window
-
-        check_window()
-    if settings.restream.address is not None:
-        from stream.sinks.restream_target import check_restream
-
-        check_restream(settings.restream, sources, settings.live)
-    if settings.web.address is not None:
-        from stream.web.address import check_web
-
-        if link := check_web(settings.web):
-            print(f"posestream: whoever has this address can watch: {link}", file=sys.stderr)
 
 
 def _tell(summary: Summary, quiet: bool, as_json: bool) -> None:

@@ -108,6 +108,14 @@ OPTIONS = (
     Option("--overwrite", "Output", "output.overwrite"),
     Option("--save/--no-save", "Output", "video.save"),
     Option("--records/--no-records", "Output", "records.save"),
+    Option(
+        "--format",
+        "Output",
+        "records.formats",
+        "Records also as csv, parquet, coco, coco-annotations, openpose, mot, mmpose, ultralytics, trc, c3d or npz, "
+        "several joined by commas.",
+        metavar="NAME",
+    ),
     Option("--segment", "Output", "video.segment_s", metavar="TIME"),
     Option("--keep", "Output", "video.keep_s", metavar="TIME"),
     Option("--dump", "Output", "dump.file", metavar="FILE"),

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from configs.fields import Seconds, Section, Share, Time, one_or_more
+from configs.fields import Seconds, Section, Share, Time, names, one_or_more
 from configs.outlets import DumpSettings, RestreamSettings, WebSettings, WindowSettings
 from configs.skeleton import SkeletonSettings
 from configs.sources import DecodeSettings, LiveSettings, SourceSettings
@@ -124,13 +124,19 @@ class TrackSettings(Section):
 class SmoothSettings(Section):
     """How keypoints are smoothed."""
 
-    method: Literal["ema", "one-euro", "none"] = Field(
-        "ema", description="Smoothing of keypoints over time; none: as detected."
+    method: Literal["ema", "one-euro", "offline", "none"] = Field(
+        "ema",
+        description="Smoothing of keypoints over time; offline: without lag, in a second pass over a recording; none: "
+        "as detected.",
     )
     tau_s: Seconds = Field(0.05, description="Time constant for a keypoint of full confidence; 0: no smoothing.")
     jump_share: Annotated[float, Field(gt=0, le=10)] = Field(
         0.35, description="A keypoint further off than this share of the person's size for 0.15 s starts anew."
     )
+    cutoff_hz: Annotated[float, Field(gt=0, le=1000)] = Field(
+        6.0, description="Offline: motion of this frequency is halved, slower motion kept, faster removed."
+    )
+    gap_s_max: Seconds = Field(0.5, description="Offline: a person unseen for no longer is put in between.")
 
 
 class RenderSettings(Section):
@@ -162,10 +168,36 @@ class VideoSettings(Section):
     )
 
 
+FormatName = Literal[
+    "jsonl",
+    "csv",
+    "parquet",
+    "coco",
+    "coco-annotations",
+    "openpose",
+    "mot",
+    "mmpose",
+    "ultralytics",
+    "trc",
+    "c3d",
+    "npz",
+]
+"""What `stream.export` writes; a test holds this list and its own together."""
+
+
 class RecordsSettings(Section):
     """How the keypoint records are written."""
 
     save: bool = Field(True, description="Write keypoints.jsonl.")
+    formats: Annotated[tuple[FormatName, ...], BeforeValidator(names)] = Field(
+        (), description="Write the records also in these formats when a source has ended, as csv,coco."
+    )
+
+    @model_validator(mode="after")
+    def _formats_come_from_records(self) -> RecordsSettings:
+        if self.formats and not self.save:
+            raise ValueError(f"formats are {','.join(self.formats)}; they are made of the records, which are not saved")
+        return self
 
 
 class PublishSettings(Section):
@@ -311,8 +343,10 @@ class Settings(Section):
         """
         unwanted: set[StageName] = {*_OPTIONAL} - self._wanted
         unwanted |= set() if self.records.save else {"records"}
-        unwanted |= set() if self.video.save else {"video"}
-        unwanted |= set() if self.video.save or not _DRAWN.isdisjoint(self._wanted) else {"render"}
+        # an overlay that is smoothed offline is drawn when the records are whole
+        draws = self.video.save and self.smooth.method != "offline"
+        unwanted |= set() if draws else {"video"}
+        unwanted |= set() if draws or not _DRAWN.isdisjoint(self._wanted) else {"render"}
         groups = (tuple(stage for stage in group if stage not in unwanted) for group in self.runtime.groups)
         if self.source.is_recorded:
             return [tuple(stage for group in groups for stage in group if stage != "infer")]

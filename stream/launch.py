@@ -14,6 +14,9 @@ from msgspec import Struct
 from configs.errors import OutputError, PosestreamError, SourceError
 from configs.schema import Settings
 from stream.admission import Admission
+from stream.export.after_run import AfterRun
+from stream.export.clip import RECORDS
+from stream.export.formats import FORMATS
 from stream.messages import SourceSpec, StageFigures
 from stream.pipeline import PIPELINE
 from stream.runtime.progress import Delivered, Progress
@@ -126,7 +129,7 @@ def launch(
         SourceError: no source can be read; found out before a model is loaded, or downloaded.
 
     Returns:
-        The summary and, where a stage failed or a run.json could not be written, that error.
+        The summary and, where a stage failed or a run.json or a format could not be written, that error.
     """
     if factory == PIPELINE:
         from stream.sources.probe import check  # loads FFmpeg
@@ -134,7 +137,7 @@ def launch(
         if not any(spec.kind in ("pipe", "messages") for spec in specs):  # what was read of a pipe is gone
             check(specs, settings.decode, settings.live)
     supervisor = Supervisor(settings, specs, factory)
-    reporter = _Reporter(settings, specs, supervisor.progress)
+    reporter = _Reporter(settings, specs, supervisor.progress, lambda: stops() > 0)
     with ExitStack() as opened:
         admission = Admission(settings, specs, supervisor) if any(spec.live for spec in specs) else None
         if admission:
@@ -159,15 +162,18 @@ def launch(
 class _Reporter:
     """Sums up each source as it ends, and the run."""
 
-    def __init__(self, settings: Settings, specs: Sequence[SourceSpec], progress: Progress) -> None:
+    def __init__(
+        self, settings: Settings, specs: Sequence[SourceSpec], progress: Progress, stopped: Callable[[], bool]
+    ) -> None:
         self._settings, self._progress = settings, progress
+        self._after = AfterRun(settings, stopped)
         self._specs: list[SourceSpec] = []
         self._before: dict[str, dict[str, tuple[int, int]]] = {}
         self._rows_before: dict[str, tuple[int, int] | None] = {}
         self.add(specs)
         self._written: dict[str, SourceSummary] = {}
-        self.problem: OutputError | None = None
-        """Why a run.json could not be written, of the first such."""
+        self.problem: PosestreamError | None = None
+        """Why a run.json or a format could not be written, of the first such."""
 
     def add(self, specs: Iterable[SourceSpec]) -> None:
         """Take note of sources, before anything of them is written."""
@@ -198,7 +204,8 @@ class _Reporter:
     def write_ended(self) -> None:
         """Write the run.json of each source that has ended since."""
         for spec in self._specs:
-            if spec.name in self._progress.ended and spec.name not in self._written:
+            ended = spec.name in self._progress.ended and spec.name not in self._written
+            if ended and (not self._recorded(spec) or self._after.done(spec)):
                 self._write(spec)
 
     def write_all(self) -> None:
@@ -229,6 +236,8 @@ class _Reporter:
         )
 
     def _write(self, spec: SourceSpec) -> None:
+        if self._recorded(spec):
+            self.problem = self.problem or self._after.wait(spec)
         source = self._written[spec.name] = self._source(spec, self._before[spec.name])
         if not source.outputs:
             return
@@ -241,6 +250,10 @@ class _Reporter:
         except OutputError as error:
             part_of(path).unlink(missing_ok=True)
             self.problem = self.problem or error
+
+    def _recorded(self, spec: SourceSpec) -> bool:
+        """Whether this run has written records of the source."""
+        return _outputs(spec).get(RECORDS) != self._before[spec.name].get(RECORDS)
 
     def _source(self, spec: SourceSpec, before: Mapping[str, tuple[int, int]]) -> SourceSummary:
         ended, counts = self._progress.ended.get(spec.name), self._progress.counts(spec.name)
@@ -294,5 +307,7 @@ def _written(path: Path) -> tuple[int, int] | None:
 
 def _outputs(spec: SourceSpec) -> dict[str, tuple[int, int]]:
     """Output files present: name -> what `_written` says of it."""
-    found = {path.name: _written(path) for path in [*sorted(Path(spec.folder).glob("overlay*.mp4")), _records(spec)]}
+    folder = Path(spec.folder)
+    paths = [*sorted(folder.glob("overlay*.mp4")), *(folder / each.output for each in FORMATS.values())]
+    found = {path.name: _written(path) for path in paths}
     return {name: file for name, file in found.items() if file is not None}

@@ -38,8 +38,11 @@ class Person(Struct, frozen=True):
     ]
     raw_keypoints: Annotated[list[Xy], Meta(min_length=1, description="As detected: x, y.")]
     tracked: Annotated[
-        Literal["seen", "predicted"],
-        Meta(description="seen: detected in this very frame; predicted: nobody was looked for, so moved on."),
+        Literal["seen", "predicted", "filled"],
+        Meta(
+            description="seen: detected in this very frame; predicted: nobody was looked for, so moved on; filled: "
+            "unseen between two frames, put in by offline smoothing."
+        ),
     ]
 
     def keypoint(self, name: str, skeleton: Skeleton | None = None) -> XyConfidence:

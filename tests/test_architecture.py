@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-LAYERS = ["configs", "engines", "stream", "run_pipeline"]
+LAYERS = ["configs", "engines", "stream", "recipes", "run_pipeline"]
 DOORS = {
     "zmq": {"stream/runtime/transport.py", "stream/sinks/broadcast.py", "stream/client.py", "stream/keys.py"},
     "av": {
@@ -43,6 +43,10 @@ DOORS = {
     "uvicorn": {"stream/web/server.py"},
     "h11": {"stream/web/server.py"},
     "prometheus_client": {"stream/web/metrics.py"},
+    "pyarrow": {"stream/export/parquet.py"},
+    "c3d": {"stream/export/c3d_points.py"},
+    "supervision": {"stream/export/to_supervision.py"},
+    "pandas": set[str](),
     "torchvision": set[str](),
     "ray": set[str](),
     "yaml": {"configs/load.py"},
@@ -55,7 +59,7 @@ MANY_ARGUMENTS = {"load"}  # the public door to the engine
 
 
 def sources() -> list[Path]:
-    return [ROOT / "run_pipeline.py", *(path for layer in LAYERS[:3] for path in sorted((ROOT / layer).rglob("*.py")))]
+    return [ROOT / "run_pipeline.py", *(path for layer in LAYERS[:4] for path in sorted((ROOT / layer).rglob("*.py")))]
 
 
 def name(path: Path) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from configs.errors import OutputError
+from configs.errors import OutputError, PosestreamError
 
 
 def part_of(path: Path) -> Path:
@@ -37,7 +37,7 @@ def writing(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except OutputError:
+    except PosestreamError:  # some are OSErrors too
         raise
     except OSError as error:
         reason = error.strerror or type(error).__name__
