@@ -11,16 +11,13 @@ import torch
 from torch import Tensor
 
 from engines.model import losses, targets
-from engines.pose6d.network import HourglassNet
+from engines.pose6d.network import ARCHITECTURE, STRIDE, HourglassNet
 from engines.train.batches import collated
 from engines.train.checkpoint import halved
 from engines.train.loop import Trainable
 from engines.train.target import Sample, Target
 from engines.weights import state_dict
 
-ARCHITECTURE: Final = "hourglass-truck"
-"""In a weights file: what it is for."""
-_STRIDE: Final = 4
 _SIGMA_CELLS: Final = 1.0
 _PREFIX: Final = "network."
 
@@ -40,7 +37,7 @@ class TrainedHourglass(Trainable):
             for each in ([target.keypoints for target in targets_], [target.weights for target in targets_])
         )
         stacks = [maps.float() for maps in self.network(images.contiguous(memory_format=torch.channels_last))]
-        wanted = targets.soft_cells(xy / _STRIDE - 0.5, (stacks[0].shape[2], stacks[0].shape[3]), _SIGMA_CELLS)
+        wanted = targets.soft_cells(xy / STRIDE - 0.5, (stacks[0].shape[2], stacks[0].shape[3]), _SIGMA_CELLS)
         return {
             f"stack_{at}": losses.mean(losses.soft_cells(maps, wanted), weights) for at, maps in enumerate(stacks, 1)
         }
@@ -53,9 +50,9 @@ def near_share(network: HourglassNet, samples: Sequence[Sample], cells: float = 
     near = []
     for sample in samples:
         maps = network(collated([sample]).images)[-1]
-        off = (targets.parabola(maps) + 0.5) * _STRIDE - torch.from_numpy(sample.target.keypoints)
+        off = (targets.parabola(maps) + 0.5) * STRIDE - torch.from_numpy(sample.target.keypoints)
         counts = torch.from_numpy(sample.target.weights) > 0
-        near.append((off.norm(dim=-1)[counts] <= cells * _STRIDE).float())
+        near.append((off.norm(dim=-1)[counts] <= cells * STRIDE).float())
     return float(torch.cat(near).mean())
 
 

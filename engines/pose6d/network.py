@@ -10,6 +10,10 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+ARCHITECTURE: Final = "hourglass-truck"
+"""In a weights file: what it is for."""
+STRIDE: Final = 4
+"""Pixels of the input a cell of the heat maps."""
 WIDTHS: Final = (64, 80, 112, 112, 112)
 """Channels at 64, 32, 16, 8 and 4 cells a side."""
 _STACKS: Final = 2

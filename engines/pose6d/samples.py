@@ -39,13 +39,13 @@ def crops(how: Views) -> Callable[[np.random.Generator], Sample]:
 
 def labels(keypoints: F, visible: NDArray[np.bool_]) -> Target:
     """The labels of one object, keypoints (K, 2) of the network's input; those that are hidden count as well."""
-    inside: NDArray[np.bool_] = ((keypoints >= 0) & (keypoints < SIDE_PX)).all(1)
+    inside = (keypoints.min(1) >= 0) & (keypoints.max(1) < SIDE_PX)
     box = np.concatenate((keypoints.min(0), keypoints.max(0)))[None]
     return Target(
         (SIDE_PX, SIDE_PX),
         boxes=box.astype(np.float32),
         keypoints=keypoints[None].astype(np.float32),
-        visibility=(inside * (1 + visible))[None].astype(np.int8),
+        visibility=np.where(inside, 1 + visible, 0)[None].astype(np.int8),
         weights=inside[None].astype(np.float32),
         areas_px2=(box[:, 2:] - box[:, :2]).prod(1).astype(np.float32),
         crowd=np.zeros(1, bool),
