@@ -13,7 +13,7 @@ SIDE_PX = 256
 
 
 def square(pixels: F, margin: float) -> F:
-    """(2, 3) affine map to the network's input of the square about places (N, 2), `margin` times as long as they reach."""
+    """(2, 3) map to the network's input of the square about places (N, 2), `margin` times as long as their box."""
     low, high = pixels.min(0), pixels.max(0)
     return turned_square((low + high) / 2, margin * float((high - low).max()), 0.0)
 

@@ -1,4 +1,4 @@
-"""Score poses of the object on rendered pictures that no training has seen, also under noise and with missing keypoints.
+"""Score poses of the object on rendered pictures that no training saw, also under noise and with missing keypoints.
 
     python -m engines.pose6d.evaluate                     # the bundled weights
     python -m engines.pose6d.evaluate --weights runs/truck/best.safetensors --json
@@ -22,7 +22,7 @@ from configs.errors import EXIT_INTERRUPTED, PosestreamError
 from engines.pose6d import truck
 from engines.pose6d.camera import F, angle_deg, in_camera, project
 from engines.pose6d.crop import turned_square
-from engines.pose6d.locate import BUNDLED, Keypoints, Locator
+from engines.pose6d.locate import BUNDLED, NOISE_CELLS, Keypoints, Locator
 from engines.pose6d.mesh import diameter
 from engines.pose6d.views import View, Views, any_view, picture
 
@@ -55,7 +55,7 @@ class Row:
     translation: float
     """Median, as a share of the distance from the camera."""
     add: float
-    """ADD-0.1d: share of pictures where the surface's points are off by less than a tenth of the diameter on average."""
+    """ADD-0.1d: share of pictures where the vertices are off by less than a tenth of the diameter, on average."""
 
 
 def main(arguments: list[str]) -> int:
@@ -115,7 +115,8 @@ def _row(condition: str, locator: Locator, seen: list[_Seen], cells: float, miss
     for at, each in enumerate(seen):
         rng = np.random.default_rng((_SEED + 1, at))
         found = each.found and _disturbed(each.found, rng, cells, missing, outliers)
-        pose = locator.pose(found, each.view.camera).pose if found else None
+        noise_cells = math.hypot(NOISE_CELLS, cells)
+        pose = locator.pose(found, each.view.camera, noise_cells).pose if found else None
         if pose is None:
             turns.append(math.inf)
             shifts.append(math.inf)
@@ -171,11 +172,8 @@ def _text(rows: list[Row], off: dict[str, float]) -> str:
         f"{row.translation:>12.2%}{row.add:>10.1%}"
         for row in rows
     ]
-    lines += [
-        "",
-        f"{rows[0].pictures} pictures; sure keypoints are off by {off['deviation_cells']:.2f} cells along an axis,",
-    ]
-    return "\n".join([*lines, f"{off['outliers']:.1%} of them by more than four times as much"])
+    said = f"{rows[0].pictures} pictures; sure keypoints are off by {off['deviation_cells']:.2f} cells along an axis,"
+    return "\n".join([*lines, "", said, f"{off['outliers']:.1%} of them by more than four times as much"])
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:

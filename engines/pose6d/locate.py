@@ -25,7 +25,7 @@ from engines.weights.zoo import ASSETS
 
 BUNDLED: Final = ASSETS / "truck.safetensors"
 NOISE_CELLS: Final = 0.4
-"""Standard deviation of a sure keypoint along an axis, in cells of its heat map: measured by `engines.pose6d.evaluate`."""
+"""Standard deviation of a sure keypoint along an axis, in cells of its heat map: see `engines.pose6d.evaluate`."""
 _MARGIN: Final = 1.3
 """How many times as long as the object the square is that the network is shown."""
 _WINDOW: Final = 2
@@ -91,14 +91,12 @@ class Locator:
             sure = _confidence(maps)
         return [
             Keypoints(back(each, where), confidence, STRIDE / float(np.linalg.norm(each[:, 0])))
-            for each, where, confidence in zip(
-                squares, xy.numpy().astype(float), sure.numpy().astype(float), strict=True
-            )
+            for each, where, confidence in zip(squares, xy.double().numpy(), sure.double().numpy(), strict=True)
         ]
 
-    def pose(self, found: Keypoints, camera: F) -> Estimate:
+    def pose(self, found: Keypoints, camera: F, noise_cells: float = NOISE_CELLS) -> Estimate:
         """The pose that the keypoints say."""
-        return estimate(self._shape, camera, found.pixels, found.confidence, NOISE_CELLS * found.cell_px)
+        return estimate(self._shape, camera, found.pixels, found.confidence, noise_cells * found.cell_px)
 
     def _anywhere(self, picture: NDArray[np.uint8]) -> Keypoints | None:
         """The keypoints in the square that shows them best, and then in one that just holds the object."""
@@ -123,7 +121,7 @@ def load(weights: Path) -> HourglassNet:
     wanted = {name: each for name, each in network.state_dict().items() if not name.endswith("num_batches_tracked")}
     if wanted.keys() != got.keys() or any(each.shape != got[name].shape for name, each in wanted.items()):
         raise EngineError(
-            f"weights file {weights} is not of {ARCHITECTURE}: train one by python -m engines.pose6d.train"
+            f"weights file {weights} is not of {ARCHITECTURE}; make one by python -m engines.pose6d.train"
         )
     network.load_state_dict(got, strict=False)
     return network.eval()
