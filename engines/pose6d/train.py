@@ -100,7 +100,7 @@ def _recipe(given: argparse.Namespace) -> Recipe:
         raise ConfigError(f"--budget: {error}") from error
     return Recipe(
         budget=Budget(given.steps, duration_s),
-        optim=Optim(kind="rmsprop", rate=2.5e-4, momentum=0.0, decay=0.0),
+        optim=Optim(kind="rmsprop", rate=1e-3, momentum=0.0, decay=0.0),
         schedule=Schedule(warm_up=0.02, hold=0.5, end=0.02),
         average=0.998,
         precision=fastest(torch.device("cpu")),

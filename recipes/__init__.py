@@ -1,0 +1,1 @@
+"""Finished examples on the public interface."""
