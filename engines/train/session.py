@@ -156,7 +156,7 @@ def recipe(settings: TrainSettings, device: torch.device) -> Recipe:
         accumulate=run.accumulate,
         clip_norm=run.clip_norm,
         average=run.average,
-        precision=_fastest(device) if run.precision == "auto" else run.precision,
+        precision=fastest(device) if run.precision == "auto" else run.precision,
         seed=run.seed,
     )
 
@@ -168,7 +168,7 @@ def _losses(settings: TrainSettings) -> LossSettings:
     )
 
 
-def _fastest(device: torch.device) -> Literal["fp32", "bf16", "fp16"]:
+def fastest(device: torch.device) -> Literal["fp32", "bf16", "fp16"]:
     """What a device computes fastest in."""
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
