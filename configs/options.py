@@ -93,6 +93,7 @@ OPTIONS = (
     Option("--allow-pipe", "Source", "source.allow_pipe"),
     Option("--model", "Model", "engine.model"),
     Option("--weights", "Model", "engine.weights", metavar="FILE"),
+    Option("--grouping", "Model", "engine.grouping"),
     Option("--device", "Model", "engine.device", metavar="<auto|cpu|cuda:N>"),
     Option("--backend", "Model", "engine.backend"),
     Option("--precision", "Model", "engine.precision"),

@@ -24,7 +24,7 @@ class OutputSettings(Section):
     overwrite: bool = Field(False, description="Write into the folder though it is there.")
 
 
-ModelName = Literal["auto", "lite", "lite-next", "r50", "r50-d2", "r101", "x101"]
+ModelName = Literal["auto", "lite", "lite-next", "bottom-up", "r50", "r50-d2", "r101", "x101"]
 BackendName = Literal["auto", "eager", "openvino", "inductor", "tensorrt"]
 
 
@@ -59,6 +59,10 @@ class EngineSettings(Section):
         description="People per frame at most, best first; null: the mode's own, exact: lite 30, r50 100.",
     )
     threads: Annotated[int, Field(ge=0, le=256)] = Field(0, description="CPU threads; 0: one a core.")
+    grouping: Literal["tags", "paf"] = Field(
+        "tags",
+        description="How bottom-up makes people of keypoints: tags: associative embedding; paf: part affinity fields.",
+    )
     verify: bool = Field(False, description="Compare the backend with eager torch before the first frame, and say so.")
 
     @field_validator("device")
