@@ -87,9 +87,9 @@ def learn(channels: int, count: int, steps: int, say: Callable[[str], None] = pr
         maps = network(torch.stack([picture(xy, rng) for xy in some]))
         shares, fields = (torch.stack(each) for each in zip(*(wanted(xy) for xy in some), strict=True))
         loss = losses.soft_cells(maps[:, :4], shares).mean()
-        optimizer.param_groups[0]["lr"] = 6e-3 * (1 - step / (steps + 1))  # long steps at first, fine ones at the end
+        optimizer.param_groups[0]["lr"] = 3e-3 * (1 - step / (steps + 1))  # long steps at first, fine ones at the end
         if channels > 4:  # most cells lie on no limb: without a weight, fields of zeros would be a good answer
-            loss = loss + ((maps[:, 4:] - fields).square() * (fields.abs() + 0.05)).sum((2, 3)).mean()
+            loss = loss + 0.02 * ((maps[:, 4:] - fields).square() * (fields.abs() + 0.05)).sum((2, 3)).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -112,7 +112,8 @@ def errors_px(network: TinyKeypointNet, pictures: int = 100) -> tuple[float, flo
 def peaks(logits: Tensor) -> Tensor:
     """(n, 2) x, y of cells that are the highest within two cells, and a twentieth as likely as the highest of all."""
     around = nn.functional.max_pool2d(logits[None], 5, 1, 2)[0]
-    return ((logits == around) & (logits > logits.max() + np.log(0.05))).nonzero().flip(1).float()
+    likely: Tensor = (logits == around) & (logits > logits.max() + np.log(0.05))
+    return likely.nonzero().flip(1).float()
 
 
 def grouped(maps: Tensor, by_fields: bool) -> Tensor:

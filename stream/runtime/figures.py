@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import islice
 from typing import Literal
 
@@ -16,19 +16,23 @@ _EVERY_S = 1.0
 _SOURCES_MAX = 256  # a batch may have a hundred thousand files: nobody looks at them all
 
 
-class FiguresClock:
-    """Says when figures are due: once a second."""
+class FiguresTeller:
+    """Tells the groups that want to know it, once a second, where the run stands."""
 
-    def __init__(self) -> None:
+    def __init__(self, progress: Progress, sources: Sequence[SourceSpec]) -> None:
+        self._progress, self._sources = progress, sources
         self._due_s = 0.0
 
-    def strikes(self) -> bool:
-        """Whether a second has passed since it last struck."""
+    def tell(self, members: Collection[Member], send: Callable[[str, RunFigures], None]) -> None:
+        """Let `send` pass the figures on to each group that wants them, by its identity, if they are due."""
         now_s = time.monotonic()
-        if now_s < self._due_s:
-            return False
+        wanting = [member for member in members if member.wants_figures and not member.is_over]
+        if not wanting or now_s < self._due_s:
+            return
         self._due_s = now_s + _EVERY_S
-        return True
+        figures = figures_of(self._progress, self._sources, members)
+        for member in wanting:
+            send(member.spec.identity, figures)
 
 
 def figures_of(progress: Progress, sources: Sequence[SourceSpec], members: Iterable[Member]) -> RunFigures:

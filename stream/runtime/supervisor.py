@@ -15,7 +15,7 @@ from configs.outlets import SECRETS
 from configs.schema import Settings
 from stream.changes import Change, changed
 from stream.messages import SourceSpec, Status
-from stream.runtime.figures import FiguresClock, figures_of
+from stream.runtime.figures import FiguresTeller
 from stream.runtime.folder import SocketFolder
 from stream.runtime.group import run_group
 from stream.runtime.hosts import Host, Process, Thread
@@ -86,8 +86,8 @@ class Supervisor:
         self._deadlines_s: tuple[float, float] | None = None
         self._abandoned = False
         self._quiet_s = _QUIET_S if any(spec.live for spec in sources) else math.inf
-        self._figures_clock = FiguresClock()
         self.progress = Progress()
+        self._figures = FiguresTeller(self.progress, sources)
         self.folder: Path | None = None
         """This run's own, while it lasts, where its sockets may lie; None: it needs none."""
 
@@ -144,7 +144,7 @@ class Supervisor:
             while not all(member.is_over for member in self._members.values()):
                 self._hear()
                 self._look_after(stops() or int(self.progress.ended_by_user))
-                self._tell_figures()
+                self._figures.tell(self._members.values(), self._control.send)
                 watch(self.progress)
         finally:
             self._clean_up()
@@ -199,9 +199,7 @@ class Supervisor:
             case Failed():
                 self._fail(member, report)
             case Ready():
-                self.progress.notes += [
-                    note for note in report.notes if not self._era or note not in self.progress.notes
-                ]
+                self.progress.notes += [note for note in report.notes if note not in self.progress.notes]
                 self._together = max(self._together, report.together)
                 self._go_if_ready()
 
@@ -300,13 +298,6 @@ class Supervisor:
         now_s = time.monotonic()
         self._deadlines_s = now_s + after_s[0], now_s + after_s[1]
         self._tell_all(Stop())
-
-    def _tell_figures(self) -> None:
-        wanting = [member for member in self._members.values() if member.wants_figures and not member.is_over]
-        if wanting and self._figures_clock.strikes():
-            figures = figures_of(self.progress, self._sources, self._members.values())
-            for member in wanting:
-                self._control.send(member.spec.identity, figures)
 
     def _tell_all(self, command: Command) -> None:
         for member in self._members.values():

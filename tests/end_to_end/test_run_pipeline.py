@@ -275,7 +275,7 @@ def long_run(folder: Path, scene: Path, *arguments: str) -> subprocess.Popen[str
     for at in range(30):
         (folder / "long" / f"{at}.mp4").symlink_to(scene)
     process = subprocess.Popen(
-        [sys.executable, ROOT / "run_pipeline.py", "long", "--output", "out", *arguments],
+        [sys.executable, ROOT / "run_pipeline.py", "long", "--output", "out", "--set", "infer.workers=1", *arguments],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -8,7 +8,8 @@ import numbered
 import pytest
 from numbered import ledger, sources
 
-from configs.schema import RuntimeSettings, Settings
+from configs.runtime import RuntimeSettings
+from configs.schema import Settings
 from stream.launch import launch
 
 

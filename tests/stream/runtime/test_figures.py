@@ -57,7 +57,9 @@ def test_each_source_says_how_it_is_and_what_has_passed() -> None:
     progress.end(Ended(End("torn", 3, problem="torn off"), Counts(3)))
     progress.end(Ended(End("cut", 5, stopped=True), Counts(5)))
     progress.statuses["cam"] = Status("cam", "reconnecting", "no new frame for 5 s")
-    progress.beats["sinks"] = Beat({"nms": StageFigures(7)}, 1, {"open": Counts(7, 9, {"busy": 2})}, 0, [], 0, 5_000)
+    progress.beats["sinks"] = Beat(
+        {"nms": StageFigures(7)}, 1, {"open": Counts(7, 9, {"busy": 2})}, {}, 0, [], 0, 5_000
+    )
     told = figures_of(progress, specs, [])
     assert [(each.name, each.state, each.reason, each.frames) for each in told.sources] == [
         ("done", "ended", "", 80),

@@ -43,7 +43,7 @@ def test_rates_count_what_came_and_what_was_tracked() -> None:
         if index % 2:
             made.drop(dropped(index))
         else:
-            made.track(tracks(index, picture=False, dropped=1 if index in (20, 30) else 0))
+            made.track(tracks(index, picture=False, dropped={"busy": 1} if index in (20, 30) else {}))
     now = only(made)
     assert now.fps_out == pytest.approx(10.0, abs=0.5)
     assert now.fps_in == pytest.approx(20.0 + 2 / 2.5, abs=1.0)

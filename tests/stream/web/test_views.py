@@ -165,7 +165,7 @@ def test_records_are_those_of_the_source_and_say_what_was_lost_while_somebody_lo
         reader = view.reader()
         view.show(tracks(1))
         view.drop(Drop(tracks(2).frame, "late"))
-        view.drop(Drop(tracks(3, dropped=4).frame, "late"))
+        view.drop(Drop(tracks(3, dropped={"busy": 4}).frame, "late"))
         view.show(tracks(9))
         return [msgspec.json.decode(await reader.get() or b"") for _ in range(2)], view.leave(reader)
 
