@@ -16,8 +16,8 @@ from configs.options import OPTIONS, TYPED, changes
 
 if TYPE_CHECKING:
     from configs.schema import Settings
-    from stream.launch import Summary
     from stream.messages import SourceSpec
+    from stream.summary import Summary
 
 EPILOG = """Exit codes: 0 done; 2 settings or usage; 3 source unusable; 4 done, but a source was damaged;
 5 output; 6 model, engine or GPU; 7 a stage failed; 8 refused for security; 129, 130, 143 interrupted."""
@@ -96,17 +96,14 @@ def _run(given: dict[str, Any]) -> int:
     if given["realtime"] is False and any(spec.live for spec in sources):
         print("posestream: a camera cannot wait: frames that nobody has time for are dropped", file=sys.stderr)
 
+    from stream.checks import check
     from stream.interrupts import Interrupts
     from stream.launch import launch
     from stream.outputs import output_folders
     from stream.progress import ProgressLine
-    from stream.render import check_opencv
 
-    check_opencv()
-    if settings.publish.addresses:
-        from stream.sinks.endpoint import check_publish
-
-        check_publish(settings.publish)
+    if link := check(settings, sources):
+        print(f"posestream: whoever has this address can watch: {link}", file=sys.stderr)
     interrupts = Interrupts()
     with interrupts, output_folders(sources, settings) as specs:
         if not settings.source.uris:

@@ -3,6 +3,7 @@
     python benchmarks/live.py                 # ten kills, three freezes: about two minutes
     python benchmarks/live.py --kills 2 --freezes 1
 
+Whole runs are in `benchmarks/live_runs.py`.
 Needs Debian's gir1.2-gst-rtsp-server-1.0, python3-gi and gstreamer1.0-plugins-{base,good,ugly}. Time limits are those
 of the settings as delivered. Prints how soon a fault is noticed and healed, and what it leaves behind.
 """

@@ -27,12 +27,13 @@ from configs.load import load, resolve
 from configs.schema import Settings
 from engines.pose_engine import PoseEngine
 from stream.demo import FPS, make_scene
-from stream.launch import Summary, launch
+from stream.launch import launch
 from stream.messages import Frame, SourceSpec, Tracks
 from stream.pipeline import Pipeline
 from stream.runtime.progress import Progress
 from stream.sources.find import find
 from stream.stage import Chain, run_here
+from stream.summary import Summary
 
 
 def main() -> None:

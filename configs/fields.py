@@ -29,6 +29,19 @@ def one_or_more(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
+def text_of(value: Any) -> Any:
+    """A whole number as text, as YAML reads 8080; anything else as it is."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def names(value: Any) -> Any:
+    """A text of names joined by commas, or several such texts, as a tuple of names; anything else as it is."""
+    texts = one_or_more(value)
+    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+        return value
+    return tuple(name.strip() for text in texts for name in text.split(","))
+
+
 Share = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 Time = Annotated[Seconds, BeforeValidator(_seconds_of)]

@@ -17,8 +17,8 @@ from configs.errors import ConfigError
 from configs.schema import Settings
 
 PRESETS = Path(__file__).parent
-_OF_TRAININGS = "train-"
-"""Begins the names of presets for a training; the others are for a pipeline."""
+_OF_TRAININGS = ("train-", "bottom_up")
+"""Begin the names of presets for a training; the others are for a pipeline."""
 
 Form = TypeVar("Form", bound=BaseModel)
 

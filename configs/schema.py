@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from configs.fields import Seconds, Section, Share, Time, one_or_more
+from configs.fields import Seconds, Section, Share, Time, names, one_or_more
+from configs.outlets import DumpSettings, RestreamSettings, WebSettings, WindowSettings
+from configs.runtime import DRAWN, OPTIONAL, RuntimeSettings, StageName
 from configs.skeleton import SkeletonSettings
 from configs.sources import DecodeSettings, LiveSettings, SourceSettings
 
@@ -23,7 +25,7 @@ class OutputSettings(Section):
     overwrite: bool = Field(False, description="Write into the folder though it is there.")
 
 
-ModelName = Literal["auto", "lite", "lite-next", "r50", "r50-d2", "r101", "x101"]
+ModelName = Literal["auto", "lite", "lite-next", "bottom-up", "r50", "r50-d2", "r101", "x101"]
 BackendName = Literal["auto", "eager", "openvino", "inductor", "tensorrt"]
 
 
@@ -58,6 +60,10 @@ class EngineSettings(Section):
         description="People per frame at most, best first; null: the mode's own, exact: lite 30, r50 100.",
     )
     threads: Annotated[int, Field(ge=0, le=256)] = Field(0, description="CPU threads; 0: one a core.")
+    grouping: Literal["tags", "paf"] = Field(
+        "tags",
+        description="How bottom-up makes people of keypoints: tags: associative embedding; paf: part affinity fields.",
+    )
     verify: bool = Field(False, description="Compare the backend with eager torch before the first frame, and say so.")
 
     @field_validator("device")
@@ -123,13 +129,19 @@ class TrackSettings(Section):
 class SmoothSettings(Section):
     """How keypoints are smoothed."""
 
-    method: Literal["ema", "one-euro", "none"] = Field(
-        "ema", description="Smoothing of keypoints over time; none: as detected."
+    method: Literal["ema", "one-euro", "offline", "none"] = Field(
+        "ema",
+        description="Smoothing of keypoints over time; offline: without lag, in a second pass over a recording; none: "
+        "as detected.",
     )
     tau_s: Seconds = Field(0.05, description="Time constant for a keypoint of full confidence; 0: no smoothing.")
     jump_share: Annotated[float, Field(gt=0, le=10)] = Field(
         0.35, description="A keypoint further off than this share of the person's size for 0.15 s starts anew."
     )
+    cutoff_hz: Annotated[float, Field(gt=0, le=1000)] = Field(
+        6.0, description="Offline: motion of this frequency is halved, slower motion kept, faster removed."
+    )
+    gap_s_max: Seconds = Field(0.5, description="Offline: a person unseen for no longer is put in between.")
 
 
 class RenderSettings(Section):
@@ -161,10 +173,36 @@ class VideoSettings(Section):
     )
 
 
+FormatName = Literal[
+    "jsonl",
+    "csv",
+    "parquet",
+    "coco",
+    "coco-annotations",
+    "openpose",
+    "mot",
+    "mmpose",
+    "ultralytics",
+    "trc",
+    "c3d",
+    "npz",
+]
+"""What `stream.export` writes; a test holds this list and its own together."""
+
+
 class RecordsSettings(Section):
     """How the keypoint records are written."""
 
     save: bool = Field(True, description="Write keypoints.jsonl.")
+    formats: Annotated[tuple[FormatName, ...], BeforeValidator(names)] = Field(
+        (), description="Write the records also in these formats when a source has ended, as csv,coco."
+    )
+
+    @model_validator(mode="after")
+    def _formats_come_from_records(self) -> RecordsSettings:
+        if self.formats and not self.save:
+            raise ValueError(f"formats are {','.join(self.formats)}; they are made of the records, which are not saved")
+        return self
 
 
 class PublishSettings(Section):
@@ -183,53 +221,6 @@ class PublishSettings(Section):
     )
 
 
-StageName = Literal["decode", "infer", "nms", "track", "records", "publish", "render", "video"]
-
-
-_STAGES = ["decode", "infer", "nms", "track", "records", "render", "video"]
-
-
-class RuntimeSettings(Section):
-    """How stages are grouped, joined and watched."""
-
-    quiet: bool = Field(False, description="Say nothing but errors.")
-    transport: Literal["ipc", "inproc"] = Field(
-        "ipc", description="ipc: each group is a process; inproc: all groups are threads of one process."
-    )
-    groups: tuple[tuple[StageName, ...], ...] = Field(
-        (("decode",), ("infer",), ("nms", "track", "records", "publish"), ("render", "video")),
-        description="Which stages share a process or thread, in order.",
-    )
-    decoders: Annotated[int, Field(ge=1, le=64)] = Field(1, description="Files decoded side by side.")
-    slots: Annotated[int, Field(ge=2, le=256)] | None = Field(
-        None,
-        description="Frames of one decoder that may be under way at once: bounds memory and age; null: 8, or more "
-        "where a batch asks for more.",
-    )
-    cut_every: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
-        256,
-        description="After so many frames of a file what is done is committed: from there an interrupted run goes on; "
-        "0: never.",
-    )
-    hang_after_s: Annotated[float, Field(gt=0, le=3600)] = Field(
-        120.0, description="A stage that makes no progress for so long, though frames wait for it, is taken for hung."
-    )
-
-    @model_validator(mode="after")
-    def _groups_are_the_pipeline(self) -> RuntimeSettings:
-        flat = [stage for group in self.groups for stage in group]
-        if flat.count("publish") == 1 and "track" in flat[: flat.index("publish")]:
-            flat.remove("publish")  # only where something is published it is needed
-        if sorted(flat) != sorted(_STAGES) or flat[:4] != _STAGES[:4] or flat.index("render") > flat.index("video"):
-            raise ValueError(
-                f"groups list the stages {flat}; they must be decode, infer, nms, track, in this order, then records, "
-                "render, video and, to publish, publish, each once, render before video"
-            )
-        if not any("render" in group and "video" in group for group in self.groups):
-            raise ValueError("groups part render from video; they must share a group, for they share drawn pixels")
-        return self
-
-
 class Settings(Section):
     """All settings of a run."""
 
@@ -246,7 +237,11 @@ class Settings(Section):
     render: RenderSettings = RenderSettings()
     video: VideoSettings = VideoSettings()
     records: RecordsSettings = RecordsSettings()
+    dump: DumpSettings = DumpSettings()
     publish: PublishSettings = PublishSettings()
+    window: WindowSettings = WindowSettings()
+    restream: RestreamSettings = RestreamSettings()
+    web: WebSettings = WebSettings()
     runtime: RuntimeSettings = RuntimeSettings()
 
     @model_validator(mode="after")
@@ -256,17 +251,37 @@ class Settings(Section):
         return self
 
     @model_validator(mode="after")
-    def _publish_has_a_group(self) -> Settings:
-        if self.publish.addresses and not any("publish" in group for group in self.runtime.groups):
-            raise ValueError("runtime.groups lacks publish, which is wanted; put it behind track")
+    def _wanted_stages_have_a_group(self) -> Settings:
+        for stage in self._wanted:
+            if not any(stage in group for group in self.runtime.groups):
+                raise ValueError(f"runtime.groups lacks {stage}, which is wanted; put it behind {OPTIONAL[stage]}")
         return self
 
     @property
+    def _wanted(self) -> set[StageName]:
+        """The stages of `OPTIONAL` that are to run."""
+        wanted: dict[StageName, object] = {
+            "dump": self.dump.file,
+            "publish": self.publish.addresses,
+            "web": self.web.address is not None,
+            "restream": self.restream.address,
+            "show": self.window.show,
+        }
+        return {stage for stage, asked in wanted.items() if asked}
+
+    @property
     def stage_groups(self) -> list[tuple[StageName, ...]]:
-        """The groups of stages that run: `runtime.groups` without what only serves outputs that are not wanted."""
-        unwanted = set[StageName]()
+        """The groups of stages that run: `runtime.groups` without what only serves outputs that are not wanted.
+
+        Messages of a file need no network, and go through all stages in one group, for no slot bounds how many wait.
+        """
+        unwanted: set[StageName] = {*OPTIONAL} - self._wanted
         unwanted |= set() if self.records.save else {"records"}
-        unwanted |= set() if self.publish.addresses else {"publish"}
-        unwanted |= set() if self.video.save else {"render", "video"}
+        # an overlay that is smoothed offline is drawn when the records are whole
+        draws = self.video.save and self.smooth.method != "offline"
+        unwanted |= set() if draws else {"video"}
+        unwanted |= set() if draws or not DRAWN.isdisjoint(self._wanted) else {"render"}
         groups = (tuple(stage for stage in group if stage not in unwanted) for group in self.runtime.groups)
+        if self.source.is_recorded:
+            return [tuple(stage for group in groups for stage in group if stage != "infer")]
         return [group for group in groups if group]

@@ -22,6 +22,11 @@ class SourceSettings(Section):
     realtime: bool = Field(False, description="Play files at their own clock, as if they were live: late frames drop.")
     allow_pipe: bool = Field(False, description="Read named pipes too; standard input is - and needs no leave.")
 
+    @property
+    def is_recorded(self) -> bool:
+        """Whether messages of a file are read, and no video."""
+        return any(uri.endswith(".psm") for uri in self.uris)
+
 
 class DecodeSettings(Section):
     """How a source becomes frames."""

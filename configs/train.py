@@ -81,9 +81,9 @@ class LossSettings(Section):
     jitter: Annotated[float, Field(ge=0, le=0.5)] = Field(
         0.05, description="Deviation of a person's box for the keypoint head, a share of its sides."
     )
-    weights: dict[Literal["objectness", "anchors", "person", "boxes", "keypoints"], Weight] = Field(
-        {}, description="How much each loss counts; 1 where nothing is said."
-    )
+    weights: dict[
+        Literal["objectness", "anchors", "person", "boxes", "keypoints", "heat", "pull", "push", "fields"], Weight
+    ] = Field({}, description="How much each loss counts; 1 where nothing is said.")
 
 
 class OptimSettings(Section):

@@ -62,6 +62,7 @@ def plan(settings: EngineSettings, architecture: Architecture, device_type: str)
         long_px=round(architecture.long_px * short_px / architecture.short_px),
         proposals=proposals,
         proposals_level=level,
+        grouping=settings.grouping,
     )
     score_min = cuts.score_min if settings.score_min is None else settings.score_min
     limits = Limits(score_min, settings.people_max or cuts.people_max)

@@ -30,8 +30,8 @@ from engines.backends.prebuild import Prebuild
 from engines.backends.task import Chosen, Task
 from engines.backends.verify import report
 from engines.memory import keep_freed_memory
-from engines.model.inference import Finder, Found
-from engines.model.keypoint_rcnn import KeypointRCNN
+from engines.model.found import Finder, Found
+from engines.model.network import Network
 from engines.model.parts import Parts
 from engines.modes import Plan, plan
 from engines.ops.people import People
@@ -168,14 +168,14 @@ class PoseEngine:
         dropped = [found.dropped, *[0] * (len(frames) - 1)]
         return [(_people(found, batch, index), dropped[index]) for index in range(len(frames))]
 
-    def _network(self, settings: EngineSettings) -> tuple[str, KeypointRCNN]:
+    def _network(self, settings: EngineSettings) -> tuple[str, Network]:
         if settings.model != "auto":
             return settings.model, load_model(settings.model, settings.weights)
         name, network, notes = auto_model(settings.weights, self._device.type)
         self.notes += notes
         return name, network
 
-    def _build(self, settings: EngineSettings, model: str, network: KeypointRCNN, wanted: Plan) -> Parts:
+    def _build(self, settings: EngineSettings, model: str, network: Network, wanted: Plan) -> Parts:
         fp16 = settings.precision != "fp32" and self._device.type == "cuda"
         if settings.precision == "fp16" and not fp16:
             raise EngineError("precision fp16 needs an NVIDIA GPU: use --precision fp32 or auto on a CPU")

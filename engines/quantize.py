@@ -29,7 +29,7 @@ from configs.errors import EXIT_INTERRUPTED, EngineError
 from configs.schema import EngineSettings
 from engines.backends import eager, openvino_models
 from engines.model.architecture import ARCHITECTURES
-from engines.model.keypoint_rcnn import KeypointRCNN
+from engines.model.network import Network
 from engines.model.parts import Parts, Run
 from engines.modes import Plan, plan
 from engines.preprocess import to_input
@@ -61,7 +61,7 @@ def main(arguments: list[str]) -> int:
 
 
 def quantize(
-    network: KeypointRCNN, settings: EngineSettings, pictures: Iterable[NDArray[np.uint8]], folder: Path
+    network: Network, settings: EngineSettings, pictures: Iterable[NDArray[np.uint8]], folder: Path
 ) -> list[Path]:
     """Write the parts that a mode wants in 8 bits and give their files.
 
@@ -98,7 +98,7 @@ def quantize(
 
 
 def _seen(
-    network: KeypointRCNN, wanted: Plan, pictures: Iterable[NDArray[np.uint8]]
+    network: Network, wanted: Plan, pictures: Iterable[NDArray[np.uint8]]
 ) -> dict[str, list[NDArray[np.float32]]]:
     """Inputs of each part to be quantised, recorded while the network finds people in the pictures."""
     seen: dict[str, list[NDArray[np.float32]]] = {name: [] for name in wanted.int8}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from threading import Event
 
 from configs.sources import DecodeSettings, LiveSettings
+from stream.changes import Add, Change, Pause, Remove, no_changes
 from stream.messages import Message, SourceSpec
 from stream.sources.file import FileSource
 from stream.sources.images import ImagesSource
@@ -23,7 +24,8 @@ def decode(
     stop: Callable[[], bool],
     live: LiveSettings = LIVE,
     cut_every: int = 0,
-) -> Iterator[Message]:
+    changes: Callable[[], Iterable[Change]] = no_changes,
+) -> Generator[Message, None, None]:
     """Messages of the sources: of each Begin, every Frame in the order in which it is shown, End.
 
     Recordings are read one after another; beside live sources, which are read side by side and tell their Status, they
@@ -38,24 +40,53 @@ def decode(
         cut_every: after so many frames of a recording comes a Cut; 0: never.
         stop: asked before each packet; once it is true, the source at hand ends as stopped and no other is opened.
         live: how live sources are kept alive.
+        changes: where a live source is among them, what has been asked for since its last call.
     """
     if not any(spec.live for spec in specs):
         yield from in_turn((source_of(spec, settings, stop, live) for spec in specs), stop, cut_every)
         return
-    halted = Event()  # threads must not ask `stop`, which may be anything
+    halts = _Halts(stop)
+    resting = [Pause(spec.name) for spec in specs if spec.paused]
 
-    def asked() -> bool:
-        if stop():
-            halted.set()
-        return halted.is_set()
+    def changed() -> Iterator[Live | Change]:
+        yield from (resting.pop() for _ in list(resting))
+        for change in changes():
+            if isinstance(change, Remove):
+                halts.halt(change.source)
+            yield (
+                live_of(change.spec, settings, halts.of(change.spec.name), live) if isinstance(change, Add) else change
+            )
 
-    recordings = [source_of(spec, settings, halted.is_set, live) for spec in specs if not spec.live]
+    sources = [source_of(spec, settings, halts.of(spec.name), live) for spec in specs if not spec.live]
+    lives = [live_of(spec, settings, halts.of(spec.name), live) for spec in specs if spec.live]
     try:
-        yield from merged(
-            [live_of(spec, settings, halted.is_set, live) for spec in specs if spec.live], asked, recordings
-        )
+        yield from merged(lives, halts.asked, sources, changed)
     finally:
-        halted.set()
+        halts.all.set()
+
+
+class _Halts:
+    """Who is to be read no further, told to threads: they must not ask `stop`, which may be anything."""
+
+    def __init__(self, stop: Callable[[], bool]) -> None:
+        self._stop = stop
+        self.all = Event()
+        self._sources: dict[str, Event] = {}
+
+    def asked(self) -> bool:
+        """Whether all are to stop; for the thread that may ask `stop`."""
+        if self._stop():
+            self.all.set()
+        return self.all.is_set()
+
+    def halt(self, source: str) -> None:
+        """Let one be read no further."""
+        self._sources[source].set()
+
+    def of(self, source: str) -> Callable[[], bool]:
+        """What a source's thread asks."""
+        event = self._sources[source] = Event()
+        return lambda: self.all.is_set() or event.is_set()
 
 
 def source_of(
@@ -70,7 +101,7 @@ def source_of(
 def live_of(spec: SourceSpec, settings: DecodeSettings, stop: Callable[[], bool], live: LiveSettings) -> Live:
     """The live source that a spec names, not yet opened."""
     if spec.kind in ("file", "images"):
-        return Realtime(spec.name, _recording(spec, settings, stop), stop)
+        return Realtime(spec, lambda wanted: _recording(wanted, settings, stop), stop)
     return LiveSource(spec, settings, live, stop)
 
 

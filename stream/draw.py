@@ -1,9 +1,10 @@
-"""What a pencil can do on a picture: skeletons, corners, paths, labels. All of OpenCV that is used."""
+"""What a pencil can do on a picture: skeletons, corners, paths, labels; its size and its JPEG. All of OpenCV."""
 
 from __future__ import annotations
 
 import colorsys
 import math
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -29,6 +30,21 @@ def colour_of(number: int) -> Colour:
     rgb = np.array(colorsys.hsv_to_rgb(number * 0.6180339887498949 % 1, 0.8, 1.0))
     light = float(rgb @ [0.299, 0.587, 0.114])
     return _mix(rgb * 255, max(0.0, (0.55 - light) / (1 - light)))
+
+
+def scaled(picture: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    """A copy of a picture, (H, W, 3) to (height, width, 3); made smaller it does not flicker."""
+    if picture.shape[:2] == (height, width):
+        return picture.copy()
+    smaller = height * width < picture.shape[0] * picture.shape[1]
+    how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(picture, (width, height), interpolation=how), np.uint8)
+
+
+def jpeg_of(picture: NDArray[np.uint8], quality: int) -> bytes:
+    """The JPEG of a picture, (H, W, 3) RGB; `quality` in 0..100."""
+    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return encoded.tobytes()
 
 
 class Canvas:
@@ -110,6 +126,25 @@ class Canvas:
         margin = round(8 * self._unit)
         self._write(text, margin, self._height - margin, None)
 
+    def panel(self, rows: Sequence[tuple[str, str]]) -> None:
+        """Write rows of two columns on dimmed glass in the middle of the picture."""
+        widths = [max(self._size_px(row[at])[0] for row in rows) for at in (0, 1)]
+        _, above, below = self._size_px(rows[0][0])
+        step = round(1.6 * (above + below))
+        wide, high = sum(widths) + 3 * step, step * (len(rows) + 1)
+        x, y = max(0, (self._width - wide) // 2), max(0, (self._height - high) // 2)
+        plate = self.picture[y : y + high, x : x + wide]
+        plate[:] = plate // 10 * 2
+        for at, (left, right) in enumerate(rows, 1):
+            self._ink(plate, left, (step, at * step + step // 4), _WHITE)
+            self._ink(plate, right, (2 * step + widths[0], at * step + step // 4), _WHITE)
+
+    def caption(self, text: str, left: int, top: int) -> None:
+        """Write a line below and right of a point."""
+        _, above, below = self._size_px(text)
+        pad = max(2, round(7 * self._letter))
+        self._write(text, left, top + above + below + 2 * pad, None)
+
     def _line_px(self, size_px: float) -> int:
         return max(1, round(min(max(2, 3 * self._unit), size_px / 55)))
 
@@ -133,8 +168,26 @@ class Canvas:
         y = round(min(max(bottom - high, 0), max(0, self._height - high)))
         plate = self.picture[y : y + high, x : x + wide]
         plate[:] = paper or plate // 10 * 3
-        ink, at = _DARK if paper else _WHITE, (pad, pad + above)
+        self._ink(plate, text, (pad, pad + above), _DARK if paper else _WHITE)
+
+    def _ink(self, plate: NDArray[np.uint8], text: str, at: tuple[int, int], ink: Colour) -> None:
         cv2.putText(plate, text, at, cv2.FONT_HERSHEY_SIMPLEX, self._letter, ink, self._stroke, cv2.LINE_AA)
+
+
+def resized(picture: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    """A picture at another size: (height, width, 3)."""
+    if picture.shape[:2] == (height, width):
+        return picture
+    shrinks = width < picture.shape[1]
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    made = cv2.resize(picture, (width, height), interpolation=how)
+    return np.asarray(made, np.uint8)
+
+
+def png_of(picture: NDArray[np.uint8]) -> bytes:
+    """The PNG file of a picture, (H, W, 3) RGB."""
+    _, data = cv2.imencode(".png", picture[..., ::-1])
+    return bytes(data)
 
 
 def _fixed(xy: F) -> NDArray[np.int32]:

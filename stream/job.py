@@ -14,10 +14,15 @@ from configs.schema import Settings
 from stream.messages import SourceSpec
 
 _EDGE_BYTES = 1 << 16
-_OTHER_SECTIONS = {"source", "output", "live", "publish"}
-_OTHER_KEYS = {"decode.start_s", "decode.end_s", "engine.verify", "infer.target_fps", "infer.max_age_s"} | {
-    f"runtime.{key}" for key in ("quiet", "transport", "groups", "decoders", "hang_after_s")
-}
+_OTHER_SECTIONS = {"source", "output", "live", "dump", "publish", "window", "restream", "web"}
+_OTHER_KEYS = {
+    "decode.start_s",
+    "decode.end_s",
+    "engine.verify",
+    "infer.target_fps",
+    "infer.max_age_s",
+    "infer.workers",
+} | {f"runtime.{key}" for key in ("quiet", "transport", "groups", "decoders", "hang_after_s")}
 """Settings that change no output of a recording; the range is the source's own. One that is not known here does."""
 
 
@@ -40,7 +45,7 @@ class Job(Struct, frozen=True):
 
 def is_recording(spec: SourceSpec) -> bool:
     """Whether a source can be read again, so that a run can go on with it."""
-    return not spec.live and bool(spec.uri)
+    return not spec.live and bool(spec.uri) and spec.kind != "messages"
 
 
 def job_of(spec: SourceSpec, settings: Settings) -> Job:

@@ -1,113 +1,22 @@
-"""One run from sources to outputs, and its summary."""
+"""One run from sources to outputs."""
 
 from __future__ import annotations
 
-import importlib.metadata
-import platform
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import NamedTuple
 
-import msgspec
-from msgspec import Struct, structs
-
-from configs.errors import OutputError, PosestreamError, SourceError
+from configs.errors import OutputError, PosestreamError
 from configs.schema import Settings
-from stream.job import Job
-from stream.messages import SourceSpec, StageFigures
+from stream.admission import Admission
+from stream.messages import SourceSpec
 from stream.pipeline import PIPELINE
 from stream.recovery import Recovery
+from stream.reporter import Reporter
 from stream.runtime.progress import Progress
-from stream.runtime.reports import Counts
-from stream.runtime.supervisor import StageError, Supervisor
-from stream.sinks.output import finish, part_of, writing
-
-_DAMAGED = 4
-_LIBRARIES = ("posestream", "torch", "numpy", "opencv-python", "av", "pyzmq", "filterpy")
-
-
-class SourceSummary(Struct, frozen=True):
-    """How one source went. All figures are its own."""
-
-    source: str
-    uri: str
-    folder: str
-    outputs: list[str]
-    """Files that this run has written, by name."""
-    frames: int
-    """Frames that reached the outputs."""
-    people: int
-    """People in all frames: one person in ten frames counts ten."""
-    damaged: int
-    """Packets or pictures that could not be read."""
-    dropped: dict[str, int]
-    """Cause -> frames that were lost."""
-    seconds: float
-    """From its opening to its end; other sources may have run beside it."""
-    fps: float
-    stages: dict[str, StageFigures]
-    """Stage -> its figures for this source; empty where the run ended before the source did."""
-    complete: bool
-    """False where the run ended before the source did."""
-    problem: str
-    """Why it could not be read, or not to its end; empty if all went well."""
-    notes: tuple[str, ...] = ()
-    """What else the user should know, a line each, such as which pictures could not be read."""
-    before: bool = False
-    """An earlier run has done all of it, and this one nothing."""
-
-    @property
-    def unusable(self) -> bool:
-        """Whether no frame of it could be read."""
-        return bool(self.problem) and self.frames == 0 and not self.outputs
-
-
-class Run(Struct, frozen=True):
-    """What all sources of a run share."""
-
-    notes: list[str]
-    """What the stages had to say: which backend was chosen and why, what could not be used."""
-    versions: dict[str, str]
-    settings: dict[str, object]
-
-
-class SourceFile(Struct, frozen=True):
-    """A source's run.json."""
-
-    schema: str
-    source: SourceSummary
-    run: Run
-    job: Job | None
-    """What was made of what; None of a source that cannot be read again."""
-
-
-class Summary(Struct, frozen=True):
-    """How the whole run went."""
-
-    schema: str
-    sources: list[SourceSummary]
-    frames: int
-    people: int
-    done: int
-    """Frames of the sources that this run worked on; the others were finished by earlier runs."""
-    seconds: float
-    """From the first frame that could flow to the last output closed; models load before."""
-    fps: float
-    interrupted: bool
-    failure: str
-    """What stage failed and why; empty if none did."""
-    stages: dict[str, StageFigures]
-    memory_bytes: dict[str, int]
-    """Resident memory of each process at its end."""
-    sent_bytes: dict[str, int]
-    """What each group sent to the next: descriptions, no pixels."""
-    run: Run
-
-    @property
-    def exit_code(self) -> int:
-        """0; 3 where a source was unusable, 4 where one was damaged: of a run that ended by itself."""
-        if any(source.unusable for source in self.sources):
-            return SourceError.exit_code
-        return _DAMAGED if any(source.problem or source.damaged for source in self.sources) else 0
+from stream.runtime.recovers import StageError
+from stream.runtime.supervisor import Supervisor
+from stream.summary import Summary
 
 
 def launch(
@@ -134,7 +43,7 @@ def launch(
         SourceError: no source can be read; found out before a model is loaded, or downloaded.
 
     Returns:
-        The summary and, where a stage failed or a run.json could not be written, that error.
+        The summary and, where a stage failed or a run.json or a format could not be written, that error.
     """
     progress = Progress()
     recovery = Recovery(settings, specs, progress)
@@ -142,144 +51,46 @@ def launch(
     if factory == PIPELINE and not recovery.finished:
         from stream.sources.probe import check  # loads FFmpeg
 
-        if not any(spec.kind == "pipe" for spec in specs):  # what was read of one is gone
+        if not any(spec.kind in ("pipe", "messages") for spec in specs):  # what was read of a pipe is gone
             check(remaining, settings.decode, settings.live)
     recovery.announce()
     watch(progress)
-    reporter = _Reporter(settings, specs, progress, recovery)
-
-    def seen(progress: Progress) -> None:
-        recovery.follow()
-        reporter.write_ended()
-        watch(progress)
-
-    failure: PosestreamError | None = None
+    reporter = Reporter(settings, specs, progress, recovery, lambda: stops() > 0)
+    failure = None
     while remaining:
         supervisor = Supervisor(settings, remaining, factory, progress, recovery)
-        try:
-            supervisor.run(stops, seen)
+        with ExitStack() as opened:
+            admission = Admission(settings, remaining, supervisor) if any(spec.live for spec in remaining) else None
+            if admission:
+                opened.callback(admission.close)
+            failure = _run(supervisor, stops, _Watch(admission, recovery, reporter, watch))
+        if failure is None or not recovery.begin_again():
             break
-        except (StageError, OutputError) as error:
-            if not recovery.begin_again():
-                failure = error
-                break
         remaining = recovery.remaining()
     reporter.write_all()
-    return reporter.summary(stops() > 0, failure), failure or reporter.problem
+    return reporter.summary(stops() > 0 or progress.ended_by_user, failure), failure or reporter.problem
 
 
-class _Reporter:
-    """Sums up each source as it ends, and the run."""
-
-    def __init__(self, settings: Settings, specs: Sequence[SourceSpec], progress: Progress, recovery: Recovery) -> None:
-        self._settings, self._specs, self._progress, self._recovery = settings, specs, progress, recovery
-        self._before = {spec.name: _outputs(spec) for spec in specs}
-        self._written = {
-            name: structs.replace(msgspec.json.decode(summary, type=SourceSummary), before=True)
-            for name, summary in recovery.finished.items()
-        }
-        self.problem: OutputError | None = None
-        """Why a run.json could not be written, of the first such."""
-
-    def write_ended(self) -> None:
-        """Write the run.json of each source that has ended since."""
-        for spec in self._specs:
-            if spec.name in self._progress.ended and spec.name not in self._written:
-                self._write(spec)
-
-    def write_all(self) -> None:
-        """Write the run.json of the sources that have not ended either."""
-        for spec in self._specs:
-            if spec.name not in self._written:
-                self._write(spec)
-
-    def summary(self, interrupted: bool, failure: PosestreamError | None) -> Summary:
-        """How the whole run went."""
-        progress = self._progress
-        seconds = (progress.finished_s or 0) - progress.started_s if progress.started_s else 0.0
-        sources = [self._written[spec.name] for spec in self._specs]
-        frames = sum(source.frames for source in sources)
-        done = sum(source.frames for source in sources if not source.before)
-        return Summary(
-            schema="summary.v1",
-            sources=sources,
-            frames=frames,
-            people=sum(source.people for source in sources),
-            done=done,
-            seconds=round(seconds, 3),
-            fps=_rate(done, seconds),
-            interrupted=interrupted,
-            failure=f"{failure.group}: {failure}" if isinstance(failure, StageError) else str(failure or ""),
-            stages=progress.stages(),
-            memory_bytes={group: beat.memory_bytes for group, beat in progress.beats.items()},
-            sent_bytes={group: beat.sent_bytes for group, beat in progress.beats.items()},
-            run=self._run(),
-        )
-
-    def _write(self, spec: SourceSpec) -> None:
-        source = self._written[spec.name] = self._source(spec, self._before[spec.name])
-        if not source.outputs:
-            self._recovery.close(spec.name)
-            return
-        path = Path(spec.folder) / "run.json"
-        file = SourceFile("run.v2", source, self._run(), self._recovery.job(spec.name))
-        try:
-            with writing(path):
-                part_of(path).write_bytes(msgspec.json.format(msgspec.json.encode(file), indent=2) + b"\n")
-            finish(path)
-            self._recovery.close(spec.name)
-        except OutputError as error:
-            part_of(path).unlink(missing_ok=True)
-            self.problem = self.problem or error
-
-    def _source(self, spec: SourceSpec, before: Mapping[str, tuple[int, int]]) -> SourceSummary:
-        ended, counts = self._progress.ended.get(spec.name), self._progress.counts(spec.name)
-        seconds = self._progress.seconds(spec.name)
-        return SourceSummary(
-            source=spec.name,
-            uri=spec.label,
-            folder=spec.folder,
-            outputs=[name for name, file in _outputs(spec).items() if before.get(name) != file],
-            frames=counts.frames,
-            people=counts.people,
-            damaged=ended.end.damaged if ended else 0,
-            dropped=self._dropped(spec.name, counts),
-            seconds=round(seconds, 3),
-            fps=_rate(counts.frames, seconds),
-            stages=ended.end.stages if ended else {},
-            complete=bool(ended and not ended.end.stopped and not ended.end.problem),
-            problem=ended.end.problem if ended else "",
-            notes=ended.end.notes if ended else (),
-        )
-
-    def _dropped(self, source: str, counts: Counts) -> dict[str, int]:
-        """Cause -> frames lost. What a live source gave and nothing else tells of was under way at a restart."""
-        ended, begun = self._progress.ended.get(source), self._progress.began.get(source)
-        if ended is None or begun is None or not begun.live:
-            return counts.dropped
-        by_stages = sum(frames for cause, frames in counts.dropped.items() if cause != "busy")
-        lost = ended.end.frames - counts.frames - by_stages
-        return counts.dropped | ended.end.lost | ({"restart": lost} if lost > 0 else {})
-
-    def _run(self) -> Run:
-        versions = {"python": platform.python_version()} | {name: _version(name) for name in _LIBRARIES}
-        return Run(self._progress.notes, versions, self._settings.model_dump(mode="json"))
-
-
-def _version(name: str) -> str:
+def _run(supervisor: Supervisor, stops: Callable[[], int], watch: _Watch) -> PosestreamError | None:
+    """Why the stages failed, or what is done could not be kept; None: all went well."""
     try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:  # another package may bring the module, as opencv-python-headless
-        return "unknown"
+        supervisor.run(stops, watch.look, watch.reporter.delivered)
+    except (StageError, OutputError) as error:
+        return error
+    return None
 
 
-def _rate(frames: int, seconds: float) -> float:
-    return round(frames / seconds, 2) if seconds else 0.0
+class _Watch(NamedTuple):
+    """All who look at a run ten times a second."""
 
+    admission: Admission | None
+    recovery: Recovery
+    reporter: Reporter
+    user: Callable[[Progress], None]
 
-def _outputs(spec: SourceSpec) -> dict[str, tuple[int, int]]:
-    """Output files present: name -> (inode, mtime), to recognise files that this run has replaced."""
-    folder = Path(spec.folder)
-    paths = [*sorted(folder.glob("overlay*.mp4")), folder / "keypoints.jsonl"]
-    stats = {path.name: path.stat() for path in paths if path.exists()}
-    return {name: (status.st_ino, status.st_mtime_ns) for name, status in stats.items()}
+    def look(self, progress: Progress) -> None:
+        if self.admission:
+            self.reporter.add(self.admission.turn(progress))
+        self.recovery.follow()
+        self.reporter.write_ended()
+        self.user(progress)

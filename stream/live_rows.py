@@ -1,4 +1,4 @@
-"""What there is to say of each live source while a run goes on: one row a source."""
+"""What there is to say of each live source while a run goes on."""
 
 from __future__ import annotations
 
@@ -6,10 +6,46 @@ import time
 from collections import deque
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from stream.runtime.progress import Progress
 
 HEADINGS = ("source", "state", "fps in", "fps out", "age p95", "dropped", "people")
 _WINDOW_S = 2.0
+
+
+class LiveFigures(Struct, frozen=True):
+    """How a live source does, rates over the last two seconds; None where no frame came in them."""
+
+    source: str
+    state: str
+    reason: str
+    """One line for people; empty if all is well."""
+    fps_in: float | None
+    """Frames that it offered."""
+    fps_out: float | None
+    """Frames that passed the whole pipeline."""
+    age_p95_ms: float | None
+    """From decoding to the last stage."""
+    dropped: int
+    """Frames since the beginning."""
+    people: float | None
+    """People a frame."""
+
+    def row(self) -> tuple[str, ...]:
+        """As text, in the order of `HEADINGS`."""
+        state = f"{self.state}: {self.reason}" if self.reason else self.state
+        if self.fps_out is None:
+            return self.source, state, "", "", "", str(self.dropped), ""
+        return (
+            self.source,
+            state,
+            f"{self.fps_in:.1f}",
+            f"{self.fps_out:.1f}",
+            f"{self.age_p95_ms:.0f} ms",
+            str(self.dropped),
+            f"{self.people:.1f}",
+        )
 
 
 class _Reading(NamedTuple):
@@ -20,13 +56,13 @@ class _Reading(NamedTuple):
 
 
 class LiveRows:
-    """Rows of all live sources, their rates over the last two seconds."""
+    """Figures of all live sources, their rates over the last two seconds."""
 
     def __init__(self) -> None:
         self._readings: dict[str, deque[_Reading]] = {}
 
-    def rows(self, progress: Progress, now_s: float | None = None) -> list[tuple[str, ...]]:
-        """A row a live source, in the order of `HEADINGS`; sources that have ended have none.
+    def figures(self, progress: Progress, now_s: float | None = None) -> list[LiveFigures]:
+        """Those of each live source that has not ended.
 
         Args:
             progress: where the run stands.
@@ -34,9 +70,9 @@ class LiveRows:
         """
         now_s = time.monotonic() if now_s is None else now_s
         live = [name for name in progress.statuses if name not in progress.ended]
-        return [self._row(progress, name, now_s) for name in live]
+        return [self._of(progress, name, now_s) for name in live]
 
-    def _row(self, progress: Progress, name: str, now_s: float) -> tuple[str, ...]:
+    def _of(self, progress: Progress, name: str, now_s: float) -> LiveFigures:
         counts, status = progress.counts(name), progress.statuses[name]
         now = _Reading(now_s, counts.frames, sum(counts.dropped.values()), counts.people)
         readings = self._readings.setdefault(name, deque())
@@ -46,15 +82,15 @@ class LiveRows:
         before = readings[0]
         frames, dropped = now.frames - before.frames, now.dropped - before.dropped
         spent_s = now.at_s - before.at_s
-        state = f"{status.state}: {status.reason}" if status.reason else status.state
         if not spent_s or not frames:
-            return name, state, "", "", "", str(now.dropped), ""
-        return (
-            name,
-            state,
-            f"{(frames + dropped) / spent_s:.1f}",
-            f"{frames / spent_s:.1f}",
-            f"{counts.age_p95_ms:.0f} ms",
-            str(now.dropped),
-            f"{(now.people - before.people) / frames:.1f}",
+            return LiveFigures(name, status.state, status.reason, None, None, None, now.dropped, None)
+        return LiveFigures(
+            source=name,
+            state=status.state,
+            reason=status.reason,
+            fps_in=round((frames + dropped) / spent_s, 1),
+            fps_out=round(frames / spent_s, 1),
+            age_p95_ms=counts.age_p95_ms,
+            dropped=now.dropped,
+            people=round((now.people - before.people) / frames, 2),
         )

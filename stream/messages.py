@@ -49,8 +49,9 @@ class SourceSpec(Struct, frozen=True):
 
     name: str
     """Unique in the run; names its output folder and its records."""
-    kind: Literal["file", "images", "camera", "stream", "pipe"]
-    """images: a folder whose pictures, sorted by name, are the frames; stream: a network address."""
+    kind: Literal["file", "images", "camera", "stream", "pipe", "messages"]
+    """images: a folder whose pictures, sorted by name, are the frames; stream: a network address; messages: a file
+    that `--dump` has written."""
     uri: str
     """A path, a camera's number, a network address, "-" for stdin; a `file:` URI where a path is not valid Unicode.
 
@@ -66,6 +67,8 @@ class SourceSpec(Struct, frozen=True):
     """Frames at or after this time of the source are left out; None: as the settings say."""
     realtime: bool = False
     """A file or folder is played at its own clock, as if it were live."""
+    paused: bool = False
+    """Of a live source no frames are taken at first."""
 
     @property
     def live(self) -> bool:
@@ -139,8 +142,8 @@ class Frame(Struct, frozen=True, tag="frame"):
     """None: they were not needed any more where the frame went."""
     flags: tuple[str, ...] = ()
     """What was wrong with it, e.g. "damaged"."""
-    dropped: int = 0
-    """Frames lost just before this one."""
+    dropped: dict[str, int] = {}
+    """Cause -> frames lost just before this one: "busy", "damaged", "paused"."""
     times_ns: dict[str, int] = {}
     """Stage -> when it was done with this frame, on the monotonic clock."""
     pixel_aspect: tuple[int, int] = (1, 1)
@@ -208,8 +211,9 @@ class Status(Struct, frozen=True, tag="status"):
     """How a live source is, told when it changes; it may come before the source's Begin."""
 
     source: str
-    state: Literal["starting", "ok", "degraded", "reconnecting", "failed"]
-    """degraded: frames are damaged, or long in coming; reconnecting: none come, and the source is tried again."""
+    state: Literal["starting", "ok", "degraded", "reconnecting", "failed", "paused"]
+    """degraded: frames are damaged, or long in coming; reconnecting: none come, and the source is tried again; paused:
+    none are taken."""
     reason: str = ""
     """One line for people; empty if all is well."""
 
@@ -229,6 +233,51 @@ class StageFigures(Struct):
     """Cause -> frames that it gave up."""
 
 
+class SourceFigures(Struct, frozen=True):
+    """Where one source of a run stands."""
+
+    name: str
+    label: str
+    """Its address for people."""
+    live: bool
+    state: Literal["waiting", "starting", "ok", "degraded", "reconnecting", "failed", "paused", "ended", "stopped"]
+    """waiting: not opened yet; else as `Status` says; ended: by itself; stopped: the run was interrupted."""
+    reason: str
+    """One line for people; empty if all is well."""
+    frames: int
+    """Frames that reached the outputs."""
+    people: int
+    """People in all frames: one person in ten frames counts ten."""
+    dropped: dict[str, int]
+    """Cause -> frames that were lost."""
+    expected: int | None
+    """How many frames there will be; None if unknown. An estimate."""
+    seconds: float
+    """From its opening to its end or to now."""
+
+
+class RunFigures(Struct, frozen=True, tag=True):
+    """Where a whole run stands, as its supervisor has heard: for stages that show it."""
+
+    sources: list[SourceFigures]
+    """In the run's order, a few hundred at most: the open ones before those that ended last, those before the rest."""
+    sources_total: int
+    """How many the run has."""
+    sources_ended: int
+    """How many of them have ended."""
+    stages: dict[str, StageFigures]
+    groups: dict[str, Literal["loading", "ready", "done", "failed"]]
+    """Group of stages -> how it is; ready: its models are loaded and it works."""
+    held: dict[str, int]
+    """Group -> frames that wait for it or are in it."""
+    memory_bytes: dict[str, int]
+    """Group -> resident memory of its process."""
+    restarts: int
+    """How often the stages behind live sources were restarted."""
+    seconds: float
+    """Since the first frame could flow; 0 while models load."""
+
+
 class End(Struct, frozen=True, tag="end"):
     """A source has ended; nothing of it follows."""
 
@@ -246,7 +295,9 @@ class End(Struct, frozen=True, tag="end"):
     notes: tuple[str, ...] = ()
     """What else the user should know, a line each, such as which pictures could not be read."""
     lost: dict[str, int] = {}
-    """Cause -> frames that a live source offered and that were not given: "busy", "damaged"."""
+    """Cause -> frames that a live source offered and that were not given: "busy", "damaged", "paused"."""
+    before: int = 0
+    """Frames that a live source had offered before its decoder was started anew; they are not among the above."""
     order: int = 0
     """As of a `Frame`."""
 

@@ -72,7 +72,7 @@ class ProgressLine:
         self._update(progress, done)
 
     def _show_sources(self, progress: Progress) -> None:
-        rows = self._rows.rows(progress)
+        rows = [figures.row() for figures in self._rows.figures(progress)]
         self._table = Table(*HEADINGS, box=None) if rows else Table(box=None)
         for row in rows:
             self._table.add_row(*(escape(cell) for cell in row))

@@ -22,7 +22,7 @@ HEARTBEAT_TIMEOUT_MS = 5_000
 """A connection on which nothing came for so long is given up."""
 
 Format = Literal["msgpack", "json"]
-Condition = Literal["starting", "ok", "degraded", "reconnecting", "failed", "ended", "stopped"]
+Condition = Literal["starting", "ok", "degraded", "reconnecting", "failed", "paused", "ended", "stopped"]
 """How a source is. ended: the source itself has, and nothing follows; stopped: the run was interrupted."""
 
 

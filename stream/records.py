@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -37,8 +38,11 @@ class Person(Struct, frozen=True):
     ]
     raw_keypoints: Annotated[list[Xy], Meta(min_length=1, description="As detected: x, y.")]
     tracked: Annotated[
-        Literal["seen", "predicted"],
-        Meta(description="seen: detected in this very frame; predicted: nobody was looked for, so moved on."),
+        Literal["seen", "predicted", "filled"],
+        Meta(
+            description="seen: detected in this very frame; predicted: nobody was looked for, so moved on; filled: "
+            "unseen between two frames, put in by offline smoothing."
+        ),
     ]
 
     def keypoint(self, name: str, skeleton: Skeleton | None = None) -> XyConfidence:
@@ -97,17 +101,17 @@ class Recorder:
         """Record of the source's next frame."""
         if not self._live:
             return record_of(tracks)
-        self._count("busy", tracks.frame.dropped)
+        self._count(tracks.frame.dropped)
         dropped, self._dropped = self._dropped, {}
         return live_record_of(tracks, dropped)
 
     def drop(self, drop: Drop) -> None:
         """Take note of a frame that gets no record."""
-        self._count("busy", drop.frame.dropped)
-        self._count(drop.cause, 1)
+        self._count(drop.frame.dropped)
+        self._count({drop.cause: 1})
 
-    def _count(self, cause: str, frames: int) -> None:
-        if frames:
+    def _count(self, dropped: Mapping[str, int]) -> None:
+        for cause, frames in dropped.items():
             self._dropped[cause] = self._dropped.get(cause, 0) + frames
 
 
@@ -145,7 +149,7 @@ def record_of(tracks: Tracks) -> Record:
         pts_s=round(frame.pts_ns / 1e9, 6),
         width=frame.width,
         height=frame.height,
-        dropped=frame.dropped,
+        dropped=sum(frame.dropped.values()),
         flags=list(frame.flags),
         people=[
             Person(number, scores[at], boxes[at], keypoints[at], raw[at], "predicted" if tracks.predicted else "seen")

@@ -10,16 +10,14 @@ from pathlib import Path
 
 from msgspec import structs
 
-from configs.errors import EXIT_FAILED, EngineError
 from configs.schema import Settings
 from stream.job import Job, difference, is_recording, job_of
 from stream.messages import SourceSpec
 from stream.runtime.progress import Progress
+from stream.runtime.recovers import MAY_PASS
 from stream.runtime.reports import Failed, Reached
 from stream.runtime.restarts import Restarts
 from stream.unfinished import Commit, clear, left_in, read_commit, write_commit, write_job
-
-_MAY_PASS = (EXIT_FAILED, EngineError.exit_code)  # a full disk or a wrong setting does not
 
 
 class Recovery:
@@ -32,7 +30,10 @@ class Recovery:
             OutputError: what they left cannot be used.
         """
         self._settings, self._specs, self._progress = settings, specs, progress
-        self._recordings = {spec.name: spec for spec in specs if spec.folder and is_recording(spec)}
+        recordings = () if settings.dump.file else (spec for spec in specs if spec.folder and is_recording(spec))
+        self._recordings = {
+            spec.name: spec for spec in recordings
+        }  # a dump holds each message once, and goes on nowhere
         self._jobs: dict[str, Job] = {}
         """Of the recordings whose folders say what is being made there."""
         self._commits: dict[str, Commit] = {}
@@ -102,9 +103,9 @@ class Recovery:
             clear(Path(spec.folder))
 
     def grants(self, failed: Failed) -> bool:
-        """Whether all stages are to begin again after a failure: where that may help and no source is live."""
-        is_lossless = not any(spec.live for spec in self._specs) and self._settings.runtime.transport == "ipc"
-        if not is_lossless or failed.exit_code not in _MAY_PASS or self._progress.started_s is None:
+        """Whether all stages are to begin again after a failure: where that may help and all can be read again."""
+        can_go_on = len(self._recordings) == len(self._specs) and self._settings.runtime.transport == "ipc"
+        if not can_go_on or failed.exit_code not in MAY_PASS or self._progress.started_s is None:
             return False
         count = self._restarts.take()
         self._granted = bool(count)

@@ -35,6 +35,12 @@ def unsquared(people: People, aspect: Aspect) -> People:
     return replace(people, boxes=boxes, keypoints=keypoints)
 
 
+def square_size(width: int, height: int, aspect: Aspect) -> tuple[int, int]:
+    """Width and height of a squared picture."""
+    x, y = _growth(aspect)
+    return round(width * x), round(height * y)
+
+
 def _growth(aspect: Aspect) -> tuple[float, float]:
     """Factors along x and y, one of them 1."""
     ratio = aspect[0] / aspect[1]

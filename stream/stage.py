@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
-from stream.messages import Message
+from stream.messages import Message, RunFigures
 
 
 class Stage(ABC):
@@ -25,6 +25,10 @@ class Stage(ABC):
     """Frames under way at once that keep it busy; 0: as many as any."""
     together: int = 1
     """Frames of a recording that it works on at once."""
+    ends_run: bool = False
+    """True once the user has asked here that the run ends, as by Ctrl-C."""
+    wants_figures: bool = False
+    """True: `figures` is called about once a second."""
     notes: Sequence[str] = ()
     """Lines to be shown to the user: what it chose and why, what it could not use; more may come while it works."""
 
@@ -47,6 +51,13 @@ class Stage(ABC):
     def restore(self, source: str, state: bytes) -> None:
         """Continue a source, just begun, from a snapshot of the same version."""
 
+    def left_out(self, source: str) -> Mapping[str, int]:
+        """Cause -> frames of a source that it handed on and yet did not use; asked when the source ends."""
+        return {}
+
+    def figures(self, figures: RunFigures) -> None:
+        """Take note of where the whole run stands; called in the thread of `process`, never during it."""
+
     def close(self) -> None:
         """Release what was opened. Called once, also after an error."""
 
@@ -59,11 +70,17 @@ class Chain(Stage):
         self.patience_s = max((stage.patience_s for stage in self.stages), default=0.0)
         self.slots_wanted = max((stage.slots_wanted for stage in self.stages), default=0)
         self.together = max((stage.together for stage in self.stages), default=1)
+        self.wants_figures = any(stage.wants_figures for stage in self.stages)
 
     @property
     def notes(self) -> Sequence[str]:  # type: ignore[override]
         """Those of all its stages."""
         return [note for stage in self.stages for note in stage.notes]
+
+    @property
+    def ends_run(self) -> bool:  # type: ignore[override]
+        """Whether one of them says so."""
+        return any(stage.ends_run for stage in self.stages)
 
     def process(self, message: Message) -> Iterator[Message]:
         yield from self._from(0, [message])
@@ -75,6 +92,10 @@ class Chain(Stage):
     def flush(self) -> Iterator[Message]:
         for at, stage in enumerate(self.stages):
             yield from self._from(at + 1, stage.flush())
+
+    def figures(self, figures: RunFigures) -> None:
+        for stage in self.stages:
+            stage.figures(figures)
 
     def close(self) -> None:
         close_all(self.stages)
@@ -99,11 +120,19 @@ def close_all(stages: Iterable[Stage]) -> None:
         raise first
 
 
-def run_here(messages: Iterable[Message], stage: Stage) -> Iterator[Message]:
-    """Run a stage in this thread, one message at a time, and close it at the end."""
+def run_here(messages: Iterable[Message], stage: Stage, at_once: bool = False) -> Generator[Message, None, None]:
+    """Run a stage in this thread, one message at a time, and close it at the end.
+
+    Args:
+        messages: its input.
+        stage: what to run.
+        at_once: it holds nothing back that it need not: the messages are live.
+    """
     try:
         for message in messages:
             yield from stage.process(message)
+            if at_once:
+                yield from stage.pause()
         yield from stage.flush()
     finally:
         stage.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import functools
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,7 +19,7 @@ BOUNDARY = b"--frame\r\n"
 
 
 class MjpegServer(ThreadingHTTPServer):
-    """Serves /live at about 50 frames a second; numbers go on over all connections."""
+    """Serves /live, at about 50 frames a second unless told otherwise; numbers go on over all connections."""
 
     daemon_threads = True
 
@@ -26,6 +27,11 @@ class MjpegServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), _Mjpeg)
         self.number = 0
         self.size = (128, 96)
+        self.period_s = 0.02
+        self.still: bytes = b""
+        """A JPEG that is sent instead of numbered pictures."""
+        self.sent_s: list[float] = []
+        """When each picture was made, by the wall clock."""
         self.user = ""
         """As user:password; empty: anybody."""
         self.hangs = self.cuts = self.spoils = False
@@ -61,10 +67,14 @@ class _Mjpeg(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
         self.end_headers()
         server.cuts = False
-        while not server.ended.wait(0.02) and not server.cuts:
+        due_s = time.monotonic()
+        while not server.ended.wait(max(due_s - time.monotonic(), 0.0)) and not server.cuts:
+            due_s = max(due_s, time.monotonic() - server.period_s) + server.period_s
             if server.hangs:
                 continue
-            jpeg = cv2.imencode(".jpg", numbered(server.number % 256, *server.size))[1].tobytes()
+            server.sent_s.append(time.time())
+            picture = numbered(server.number % 256, *server.size)
+            jpeg = server.still or cv2.imencode(".jpg", picture)[1].tobytes()
             if server.spoils and server.number % 10 == 9:
                 jpeg = jpeg[: len(jpeg) // 2]
             server.number += 1

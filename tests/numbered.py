@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, TextIO
@@ -17,11 +17,13 @@ from msgspec import structs
 from configs.errors import EngineError
 from configs.schema import Settings
 from engines.ops.people import People, nobody
+from stream.changes import Change, no_changes
 from stream.messages import Begin, Cut, Drop, End, Frame, Message, Pixels, Poses, SourceSpec, Tracks, frame_of
 from stream.pipeline import Pipeline
 from stream.stage import Chain, Stage
 
 WIDTH, HEIGHT = 64, 48
+Changes = Callable[[], Iterable[Change]]
 
 
 class Numbered(Pipeline):
@@ -32,7 +34,9 @@ class Numbered(Pipeline):
 
     reader: ClassVar[dict[str, float]] = {}
 
-    def source(self, specs: Sequence[SourceSpec], settings: Settings, stop: Callable[[], bool]) -> Iterator[Message]:
+    def source(
+        self, specs: Sequence[SourceSpec], settings: Settings, stop: Callable[[], bool], changes: Changes = no_changes
+    ) -> Iterator[Message]:
         for spec in specs:
             yield Begin(spec, WIDTH, HEIGHT, 25.0)
             given = int(spec.states.get("decode", b"0"))
@@ -90,7 +94,9 @@ class Stuck(Numbered):
 class Waiting(Numbered):
     """The same with a frame each 20 ms and a network that likes to wait 100 ms for more."""
 
-    def source(self, specs: Sequence[SourceSpec], settings: Settings, stop: Callable[[], bool]) -> Iterator[Message]:
+    def source(
+        self, specs: Sequence[SourceSpec], settings: Settings, stop: Callable[[], bool], changes: Changes = no_changes
+    ) -> Iterator[Message]:
         for message in super().source(specs, settings, stop):
             time.sleep(20e-3)
             yield message
@@ -144,12 +150,30 @@ class Summing(Numbered):
 class Live(Summing):
     """Summing, of sources that are live: a frame each 2 ms, a cut after each tenth."""
 
-    def source(self, specs: Sequence[SourceSpec], settings: Settings, stop: Callable[[], bool]) -> Iterator[Message]:
+    def source(
+        self, specs: Sequence[SourceSpec], settings: Settings, stop: Callable[[], bool], changes: Changes = no_changes
+    ) -> Iterator[Message]:
         for message in super().source(specs, settings, stop):
             if isinstance(message, Begin):
                 message = structs.replace(message, live=True)
             time.sleep(2e-3)
             yield message
+
+
+class Shown(Dropping):
+    """Dropping, with a network that takes 5 ms a frame and the real page."""
+
+    reader: ClassVar = {"takes_s": 5e-3}
+
+    def stage(self, name: str, settings: Settings) -> Stage:
+        return Pipeline.stage(self, name, settings) if name == "web" else super().stage(name, settings)
+
+
+class ShownLive(Live):
+    """Live, with the real page."""
+
+    def stage(self, name: str, settings: Settings) -> Stage:
+        return Pipeline.stage(self, name, settings) if name == "web" else super().stage(name, settings)
 
 
 class Noting(Numbered):
@@ -435,3 +459,21 @@ def sources(folder: Path, *counts: int) -> list[SourceSpec]:
 def ledger(spec: SourceSpec) -> list[tuple[int, ...]]:
     """Read what the ledger holds of a source."""
     return [tuple(map(int, line.split())) for line in Path(spec.folder, "ledger").read_text().splitlines()]
+
+
+class Quitting(Numbered):
+    """The same, slow, with a video sink by which the user ends the run at frame 10."""
+
+    reader: ClassVar = {"takes_s": 5e-3}
+
+    def stage(self, name: str, settings: Settings) -> Stage:
+        return Quits() if name == "video" else super().stage(name, settings)
+
+
+class Quits(Stage):
+    """Passes everything on."""
+
+    def process(self, message: Message) -> Iterator[Message]:
+        frame = frame_of(message)
+        self.ends_run = self.ends_run or (frame is not None and frame.index == 10)
+        yield message

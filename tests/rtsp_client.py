@@ -14,6 +14,7 @@ from tests.watched import Watched, watched
 
 PYTHON = "/usr/bin/python3"
 SERVER = Path(__file__).with_name("rtsp_server.py")
+RECORDER = Path(__file__).with_name("rtsp_recorder.py")
 NEEDS = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
 
 
@@ -25,14 +26,15 @@ def installed() -> bool:
 class Server:
     """An RTSP server as a process of its own, at an address that it keeps."""
 
-    def __init__(self, *options: str) -> None:
+    def __init__(self, *options: str, script: Path = SERVER) -> None:
+        self._script = script
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.start(*options)
 
     def start(self, *options: str) -> None:
-        command = [PYTHON, str(SERVER), str(self.port), *options]
+        command = [PYTHON, str(self._script), str(self.port), *options]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         assert self.process.stdout is not None
         assert self.process.stdout.readline() == b"ready\n"

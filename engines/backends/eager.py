@@ -10,13 +10,13 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from engines.model.keypoint_rcnn import KeypointRCNN
+from engines.model.network import Network
 from engines.model.parts import Parts, Run
 
 _ONE_AT_A_TIME: Final = threading.Lock()
 
 
-def build(network: KeypointRCNN, device: torch.device) -> Parts:
+def build(network: Network, device: torch.device) -> Parts:
     """Move a network to a device and give its parts, in fp32 and nothing less: on a GPU without TF32."""
     network = channels_last(network.to(device))
     parts: dict[str, Run] = {name: spec.module for name, spec in network.parts().items()}
@@ -25,7 +25,7 @@ def build(network: KeypointRCNN, device: torch.device) -> Parts:
     return Parts(parts, device)
 
 
-def channels_last(network: KeypointRCNN) -> KeypointRCNN:
+def channels_last(network: Network) -> Network:
     """Lay out a network's convolutions as oneDNN and cuDNN are quickest with, and as cells are cut out."""
     for weights in network.parameters():
         if weights.dim() == 4:

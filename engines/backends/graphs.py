@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from configs.errors import EngineError
 from engines.backends.buckets import Buckets, BySize, Program, powers_of_two
 from engines.backends.eager import channels_last
-from engines.model.keypoint_rcnn import KeypointRCNN
+from engines.model.network import Network
 from engines.model.parts import FP16_MAX, Parts, PartSpec, Run
 
 _SIZES_MAX = 8
@@ -40,7 +40,7 @@ Record = Callable[[nn.Module, Tensor, Place | None], Program]
 """Makes a program of a part and the memory that it reads."""
 
 
-def build(network: KeypointRCNN, device: torch.device) -> Parts:
+def build(network: Network, device: torch.device) -> Parts:
     """A network's parts, each call one CUDA graph; the network is left as it is.
 
     Results of the part that takes pictures are fp16 and hold until it is called again; others are fp32 copies.
@@ -57,7 +57,7 @@ def build(network: KeypointRCNN, device: torch.device) -> Parts:
     return parts_of(network, device, torch.float16, Captured)
 
 
-def parts_of(network: KeypointRCNN, device: torch.device, dtype: torch.dtype, record: Record) -> Parts:
+def parts_of(network: Network, device: torch.device, dtype: torch.dtype, record: Record) -> Parts:
     """Parts that copy rows into buckets and run what `record` makes of them; on a CPU without a place."""
     network = channels_last(copy.deepcopy(network).to(device, dtype))
     # One stream for all, and memory for each part: a graph may write, on its way, where another left its results. So

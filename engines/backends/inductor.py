@@ -13,11 +13,11 @@ import torch
 
 from configs.errors import EngineError
 from engines.backends import eager
-from engines.model.keypoint_rcnn import KeypointRCNN
+from engines.model.network import Network
 from engines.model.parts import FP16_MAX, FP32_MAX, Parts, PartSpec, Run, in_groups
 
 
-def build(network: KeypointRCNN, device: torch.device, image_hw: tuple[int, int]) -> Parts:
+def build(network: Network, device: torch.device, image_hw: tuple[int, int]) -> Parts:
     """Move a network to a device and compile its parts. Not for several threads: compiling is not made for them.
 
     On a CPU pictures are computed one by one: a batch is no quicker there, and would be compiled for once more.

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from configs.errors import EngineError
 from engines.backends.openvino_models import converted, core, given, prepared, prepared_file
-from engines.model.keypoint_rcnn import KeypointRCNN
+from engines.model.network import Network
 from engines.model.parts import FP32_MAX, INT8_MAX, Parts, PartSpec, Run, SideBySide
 
 _SIDE_BY_SIDE_MAX = 4
@@ -64,7 +64,7 @@ class PerShape:
         return self.of(tuple(x.shape))(x)
 
 
-def build(network: KeypointRCNN, device: torch.device, int8: Collection[str] = ()) -> Parts:
+def build(network: Network, device: torch.device, int8: Collection[str] = ()) -> Parts:
     """A network's parts, run by as many threads as torch is set to.
 
     Args:
@@ -83,7 +83,7 @@ def build(network: KeypointRCNN, device: torch.device, int8: Collection[str] = (
     return replace(_parts(network, device, int8, streams=1), side_by_side=beside)
 
 
-def _parts(network: KeypointRCNN, device: torch.device, int8: Collection[str], streams: int) -> Parts:
+def _parts(network: Network, device: torch.device, int8: Collection[str], streams: int) -> Parts:
     compiled = compile_parts(network, int8, streams)
     specs = network.parts()
     unprepared = [name for name in int8 if prepared_file(network, name) is None]
@@ -107,9 +107,7 @@ def _run(spec: PartSpec, part: Compiled | PerShape) -> Run:
     return lambda rows: part(given(rows))
 
 
-def compile_parts(
-    network: KeypointRCNN, int8: Collection[str] = (), streams: int = 1
-) -> dict[str, Compiled | PerShape]:
+def compile_parts(network: Network, int8: Collection[str] = (), streams: int = 1) -> dict[str, Compiled | PerShape]:
     """Compiled parts by name.
 
     Args:
@@ -159,5 +157,5 @@ def _in_one_line() -> Iterator[None]:
         raise EngineError(f"backend openvino cannot run this network: {reason}; use --backend eager") from error
 
 
-def _small(network: KeypointRCNN) -> bool:
+def _small(network: Network) -> bool:
     return sum(weights.numel() for weights in network.parameters()) < _SMALL

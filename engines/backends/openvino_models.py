@@ -27,7 +27,8 @@ from configs.errors import EngineError
 from engines import cache_folder
 from engines.backends import openvino_cache
 from engines.backends.fingerprint import code_hash, weights_hash
-from engines.model.keypoint_rcnn import KeypointRCNN, LinearReLU
+from engines.model.keypoint_rcnn import LinearReLU
+from engines.model.network import Network
 from engines.model.parts import PartSpec
 from engines.weights.zoo import ASSETS
 
@@ -79,7 +80,7 @@ def given(x: Tensor) -> Tensor:
     return x.permute(0, 2, 3, 1)
 
 
-def prepared_file(network: KeypointRCNN, part: str) -> Path | None:
+def prepared_file(network: Network, part: str) -> Path | None:
     """Path of a part quantised to 8 bits; None if there is none for these weights."""
     name = prepared_name(network, part)
     return next((path for path in (ASSETS / name, prepared_folder() / name) if path.is_file()), None)
@@ -90,7 +91,7 @@ def prepared_folder() -> Path:
     return cache_folder.folder() / "int8-nhwc"
 
 
-def prepared_name(network: KeypointRCNN, part: str) -> str:
+def prepared_name(network: Network, part: str) -> str:
     """File name of a part quantised to 8 bits; it changes with the weights."""
     return f"{part}-{weights_hash(network)[:16]}.xml"
 
@@ -104,7 +105,7 @@ def save(model: Any, path: Path) -> None:
     library().save_model(model, path, compress_to_fp16=False)
 
 
-def prepared(network: KeypointRCNN, part: str) -> Any | None:
+def prepared(network: Network, part: str) -> Any | None:
     """A part quantised to 8 bits; None if there is none for these weights.
 
     Raises:
@@ -114,7 +115,7 @@ def prepared(network: KeypointRCNN, part: str) -> Any | None:
     return core().read_model(path) if path else None
 
 
-def converted(network: KeypointRCNN) -> dict[str, Any]:
+def converted(network: Network) -> dict[str, Any]:
     """OpenVINO models of the parts, by name: read from the cache, else converted and kept there.
 
     Raises:
@@ -188,6 +189,6 @@ def _convert(openvino: ModuleType, part: PartSpec) -> Any:
         return openvino.convert_model(traced, input=shape)
 
 
-def _key(network: KeypointRCNN) -> str:
+def _key(network: Network) -> str:
     what = (torch.__version__, version("openvino"), code_hash([Path(__file__)]), weights_hash(network))
     return hashlib.sha256("\n".join(what).encode()).hexdigest()[:32]

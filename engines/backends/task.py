@@ -9,7 +9,7 @@ import torch
 
 from engines.backends.prebuild import Prebuild
 from engines.model.architecture import Architecture
-from engines.model.keypoint_rcnn import KeypointRCNN
+from engines.model.network import Network
 from engines.model.parts import Parts
 from engines.preprocess import batch_hw, scaled_hw
 
@@ -17,7 +17,7 @@ from engines.preprocess import batch_hw, scaled_hw
 class Task(NamedTuple):
     """What is to be run, and how."""
 
-    network: KeypointRCNN
+    network: Network
     architecture: Architecture
     device: torch.device
     fp16: bool = False

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from configs.errors import EngineError
 from engines.backends.tensorrt_engine import Maker, engine_cache, key, load, require_tensorrt
-from engines.model.keypoint_rcnn import KeypointRCNN
+from engines.model.network import Network
 from engines.model.parts import FP16_MAX, Parts, PartSpec, Run, in_groups
 
 Absent = Callable[[str, tuple[int, int]], Run]
@@ -24,7 +24,7 @@ _ANY_HW = (0, 0)
 """A part that takes no pictures is the same for pictures of every size."""
 
 
-def build(network: KeypointRCNN, device: torch.device, dtype: torch.dtype, absent: Absent) -> Parts:
+def build(network: Network, device: torch.device, dtype: torch.dtype, absent: Absent) -> Parts:
     """A network's parts, run by engines built before. Each size of picture has an engine of its own.
 
     Raises:
@@ -44,7 +44,7 @@ def usable(device: torch.device) -> bool:
     return True
 
 
-def obstacle(network: KeypointRCNN, device: torch.device, dtype: torch.dtype) -> str:
+def obstacle(network: Network, device: torch.device, dtype: torch.dtype) -> str:
     """Why `build` cannot load the engines of the heads; empty if it can.
 
     Raises:

@@ -23,14 +23,14 @@ from engines.backends import exported
 from engines.backends.engine_cache import EngineCache, engine_key
 from engines.backends.exported import exported_part
 from engines.backends.fingerprint import code_hash, weights_hash
-from engines.model.keypoint_rcnn import KeypointRCNN
+from engines.model.network import Network
 from engines.model.parts import Run
 
 
 class Maker(NamedTuple):
     """What engines are made of, and where they are kept."""
 
-    network: KeypointRCNN
+    network: Network
     """fp32, with its weights; it is left as it is."""
     device: torch.device
     """An NVIDIA GPU."""

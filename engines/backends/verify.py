@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engines.model.architecture import Architecture
-from engines.model.inference import Found
-from engines.model.keypoint_rcnn import KeypointRCNN
+from engines.model.found import Found
+from engines.model.network import Network
 from engines.model.parts import Parts, PartSpec
 from engines.model.roi import Limits
 from engines.preprocess import to_input
@@ -94,7 +94,7 @@ class Parity:
 def report(
     parts: Parts,
     reference: Parts,
-    network: KeypointRCNN,
+    network: Network,
     architecture: Architecture,
     frame_hw: tuple[int, int] = (720, 1280),
     rows_max: int = 1000,

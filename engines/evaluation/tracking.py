@@ -1,4 +1,4 @@
-"""How well identities are kept: IDF1 and identity switches, of tracks beside labelled people.
+"""How well identities are kept: IDF1, MOTA and identity switches, of tracks beside labelled people.
 
 Letters: T tracks and G labelled people of a frame.
 """
@@ -39,13 +39,15 @@ class Identities(NamedTuple):
     """How often somebody got another track than the one before."""
     found: float
     """Share of people's frames in which a track was there at all."""
+    mota: float
+    """1 less misses, tracks of nobody and switches, each a share of people's frames; below 0 where there are more."""
 
 
 def identities(frames: Sequence[Frame]) -> Identities:
     """Scores of a clip's frames in their order.
 
-    Each is NaN where there is neither a track nor anybody. Source of IDF1: https://arxiv.org/abs/1609.01775; of
-    switches: https://doi.org/10.1155/2008/246309, where who was a person's track stays so while it is near enough.
+    Each is NaN where there is neither a track nor anybody. Source of IDF1: https://arxiv.org/abs/1609.01775; of MOTA
+    and switches: https://doi.org/10.1155/2008/246309, where who was a person's track stays so while it is near enough.
     """
     together, tracks, people = Counter[tuple[int, int]](), Counter[int](), Counter[int]()
     track_of: dict[int, int] = {}
@@ -60,10 +62,12 @@ def identities(frames: Sequence[Frame]) -> Identities:
             switches += track_of.get(person, track) != track
             track_of[person] = track
     whole = tracks.total() + people.total()
+    wrong = people.total() - found + tracks.total() - found + switches
     return Identities(
         idf1=2 * _agreeing(together) / whole if whole else float("nan"),
         switches=switches,
         found=found / people.total() if people else float("nan"),
+        mota=1 - wrong / people.total() if people else float("nan"),
     )
 
 

@@ -1,10 +1,12 @@
-"""What tells one Keypoint R-CNN from another."""
+"""What tells one network from another."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Literal
+
+from engines.ops.skeleton import COCO
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,13 @@ class Architecture:
 
     False: their sides are rounded and so is their distance, to what fits into the picture, as in torchvision.
     """
+    limbs: tuple[tuple[int, int], ...] = ()
+    """Pairs of keypoints that a bottom-up network knows as part affinity fields; empty: a Keypoint R-CNN.
+
+    What is said of proposals, anchors and heads means nothing to a bottom-up network.
+    """
+    grouping: Literal["tags", "paf"] = "tags"
+    """What a bottom-up network's people are made by: associative embedding, or part affinity fields."""
 
 
 LITE: Final = Architecture(
@@ -105,6 +114,18 @@ LITE_NEXT: Final = replace(
     keypoint_features=(160,) * 4,
 )
 """What is to become `lite`: finer features for the keypoints of small people, and a wider keypoint head."""
+
+BOTTOM_UP: Final = replace(
+    LITE,
+    name="bottom-up",
+    body=MobileNetV2(stride_first=4),
+    anchor_px=(),
+    proposals_level=0,
+    proposals=0,
+    people_max=100,
+    limbs=COCO.limbs,
+)
+"""`lite`'s body, its pyramid down to stride 4, and maps of keypoints, tags and limbs for the whole picture."""
 
 R50: Final = Architecture(
     name="r50",
@@ -162,6 +183,6 @@ X101: Final = replace(
 """Detectron2's keypoint_rcnn_X_101_32x8d_FPN; see `R50_D2`."""
 
 ARCHITECTURES: Final[Mapping[str, Architecture]] = {
-    architecture.name: architecture for architecture in (LITE, LITE_NEXT, R50, R50_D2, R101, X101)
+    architecture.name: architecture for architecture in (LITE, LITE_NEXT, BOTTOM_UP, R50, R50_D2, R101, X101)
 }
 """Name -> architecture."""

@@ -17,12 +17,13 @@ from engines.model.norm import Norm
 
 
 class Backbone(nn.Module):
-    """(B, 3, H, W) to the feature levels that RoI features are pooled from, finest first; H and W multiples of 32."""
+    """(B, 3, H, W) to the feature levels that heads look at, finest first; H and W multiples of 32."""
 
     def __init__(self, architecture: Architecture, norm: Norm = nn.Identity) -> None:
         super().__init__()
         self.body = _body(architecture.body, norm)
-        self.fpn = FeaturePyramid(self.body.channels, architecture.channels)
+        levels = 1 if architecture.limbs else len(self.body.channels)
+        self.fpn = FeaturePyramid(self.body.channels, architecture.channels, levels)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         levels: tuple[Tensor, ...] = self.fpn(self.body(images))
@@ -32,16 +33,19 @@ class Backbone(nn.Module):
 class FeaturePyramid(nn.Module):
     """Feature pyramid: every tap of the body, with the coarser ones added. Source: https://arxiv.org/abs/1612.03144."""
 
-    def __init__(self, taps: tuple[int, ...], channels: int) -> None:
+    def __init__(self, taps: tuple[int, ...], channels: int, levels: int) -> None:
+        """The `levels` finest ones are given."""
         super().__init__()
         self.inner_blocks = nn.ModuleList(nn.Sequential(nn.Conv2d(tap, channels, 1)) for tap in taps)
-        self.layer_blocks = nn.ModuleList(nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1)) for _ in taps)
+        self.layer_blocks = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1)) for _ in range(levels)
+        )
 
     def forward(self, taps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         inner = [block(tap) for block, tap in zip(self.inner_blocks, taps, strict=True)]
         for at in range(len(inner) - 2, -1, -1):
             inner[at] = inner[at] + functional.interpolate(inner[at + 1], scale_factor=2.0, mode="nearest")
-        return tuple(block(x) for block, x in zip(self.layer_blocks, inner, strict=True))
+        return tuple(block(x) for block, x in zip(self.layer_blocks, inner, strict=False))
 
 
 class MobileNetBody(nn.Module):

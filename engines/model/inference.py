@@ -12,11 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from engines.model.architecture import Architecture
 from engines.model.features import Features
+from engines.model.found import Finder, Found
 from engines.model.heatmap import Points, keypoints
-from engines.model.parts import Parts
-from engines.model.roi import Limits, detect
+from engines.model.roi import detect
 from engines.model.roi_align import Pyramid, roi_align
 from engines.model.rpn import propose
 from engines.model.transfer import to_device, to_host
@@ -32,32 +31,9 @@ _PEOPLE_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
-class Found:
-    """The N people of a batch, picture by picture, best first; pixels of the network's input; tensors of the host."""
+class ProposalFinder(Finder):
+    """Finds people with a Keypoint R-CNN."""
 
-    image: Tensor
-    """(N,) which picture."""
-    boxes: Tensor
-    """(N, 4)."""
-    scores: Tensor
-    """(N,) in 0..1."""
-    keypoints: Tensor
-    """(N, K, 2)."""
-    logits: Tensor
-    """(N, K)."""
-    confidence: Tensor
-    """(N, K) in 0..1."""
-    dropped: int
-    """Number of people left out because their heat maps were not finite."""
-
-
-@dataclass(frozen=True)
-class Finder:
-    """Finds people with one network."""
-
-    parts: Parts
-    architecture: Architecture
-    limits: Limits
     exact_peaks: bool = True
     """False: keypoints are looked for around the highest cells of their heat maps alone; see `peaks`."""
     rounds: int | None = None

@@ -14,7 +14,8 @@ from torch.nn import functional
 from engines.model.architecture import Architecture
 from engines.model.backbone import Backbone, halved
 from engines.model.features import RATIOS
-from engines.model.inference import BOX_CELLS, KEYPOINT_CELLS, Finder
+from engines.model.inference import BOX_CELLS, KEYPOINT_CELLS, ProposalFinder
+from engines.model.network import Network
 from engines.model.norm import Norm
 from engines.model.parts import Parts, PartSpec, Rows
 from engines.model.roi import Limits
@@ -25,7 +26,7 @@ _PEOPLE: Final = Rows(usual=8, most=64)
 """A person's maps take 2 MB: those of all people of 16 pictures would take 3 GB."""
 
 
-class KeypointRCNN(nn.Module):
+class KeypointRCNN(Network):
     """All weights of one network, under torchvision's names.
 
     Args:
@@ -71,10 +72,11 @@ class KeypointRCNN(nn.Module):
             ),
         }
 
-    @staticmethod
-    def finder(parts: Parts, architecture: Architecture, limits: Limits, exact_peaks: bool = True) -> Finder:
-        """What finds people with this network's parts, as a backend runs them; see `Finder`."""
-        return Finder(parts, architecture, limits, exact_peaks)
+    def finder(
+        self, parts: Parts, architecture: Architecture, limits: Limits, exact_peaks: bool = True
+    ) -> ProposalFinder:
+        """What finds people with this network's parts, as a backend runs them; see `ProposalFinder`."""
+        return ProposalFinder(parts, architecture, limits, exact_peaks)
 
 
 class FeaturesPart(nn.Module):

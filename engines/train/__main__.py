@@ -21,7 +21,7 @@ from types import FrameType
 import torch
 
 from configs.errors import EXIT_INTERRUPTED, ConfigError, EngineError, OutputError, PosestreamError
-from configs.load import load_as
+from configs.load import load_as, presets
 from configs.train import TrainSettings
 from engines.train.processes import Processes, joined
 from engines.train.session import CHECKPOINT, Session
@@ -147,7 +147,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m engines.train", description="Train a network on labelled pictures, or on drawn people."
     )
-    parser.add_argument("config", nargs="?", help="a YAML file, or a preset: train-lite, train-coco, train-drawn")
+    parser.add_argument("config", nargs="?", help=f"a YAML file, or a preset: {', '.join(presets(TrainSettings))}")
     parser.add_argument("--set", action="append", metavar="PART.KEY=VALUE", help="one setting; repeatable")
     labels = parser.add_mutually_exclusive_group()
     labels.add_argument("--data", help="a COCO keypoint file, or a folder with images/ and labels/ (YOLO-pose)")

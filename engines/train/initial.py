@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from configs.errors import EngineError
 from configs.train import InitSettings
 from engines.model.architecture import ARCHITECTURES
-from engines.model.keypoint_rcnn import KeypointRCNN
+from engines.model.network import Network
 from engines.model.norm import FrozenBatchNorm, Norm
 from engines.weights import state_dict, zoo
 from engines.weights.folding import fold_batch_norm, modern_names
 from engines.weights.load import load_model
+from engines.weights.networks import network_of
 
 _NORMS: Mapping[str, Norm] = {"none": nn.Identity, "frozen": FrozenBatchNorm, "batch": nn.BatchNorm2d}
 _BODY, _FPN, _HEADS = "backbone.body.", "backbone.fpn.", "roi_heads."
@@ -31,7 +32,7 @@ _EPS = 1e-5
 class Started(NamedTuple):
     """A network at the beginning of a training."""
 
-    network: KeypointRCNN
+    network: Network
     note: str
     """A line to be shown: what was taken from where."""
 
@@ -43,7 +44,7 @@ def start(settings: InitSettings, keypoints: int) -> Started:
         EngineError: its first weights cannot be read or are of no use to it.
     """
     architecture = replace(ARCHITECTURES[settings.model], keypoints=keypoints)
-    network = KeypointRCNN(architecture, _NORMS[settings.norm])
+    network = network_of(architecture, _NORMS[settings.norm])
     if settings.weights is None:
         if settings.norm == "frozen":
             raise EngineError("init.norm is frozen, which needs weights to begin with: give them by --weights")
@@ -143,7 +144,7 @@ def _widened(name: str, own: Tensor, given: Tensor) -> Tensor:
     return wide
 
 
-def _random(network: KeypointRCNN) -> None:
+def _random(network: Network) -> None:
     """Weights by chance that let signals through, as He et al. say; source: https://arxiv.org/abs/1502.01852."""
     for name, layer in network.named_modules():
         if isinstance(layer, nn.Conv2d) and name.startswith(_BODY):

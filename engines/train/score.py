@@ -16,6 +16,7 @@ from engines.ops.skeleton import Skeleton
 from engines.pose_engine import PoseEngine
 from engines.train import augment
 from engines.train.batches import collated
+from engines.train.bottom_up import TrainedBottomUp
 from engines.train.network import TrainedKeypointRCNN
 from engines.train.target import Sample, Target
 
@@ -27,7 +28,7 @@ _STRIDE = 32
 
 
 def oks_at_truth(
-    network: TrainedKeypointRCNN, samples: Iterable[Sample], sides_px: tuple[int, int], sigmas: F
+    network: TrainedKeypointRCNN | TrainedBottomUp, samples: Iterable[Sample], sides_px: tuple[int, int], sigmas: F
 ) -> dict[str, float]:
     """Mean OKS of the keypoints found in true boxes: of all people, and by their height as the network sees it.
 

@@ -10,9 +10,13 @@ import torch
 
 from configs.errors import ConfigError
 from configs.train import TrainSettings
+from engines.bottom_up.network import BottomUp
+from engines.model.keypoint_rcnn import KeypointRCNN
+from engines.model.network import Network
 from engines.ops.skeleton import Skeleton
 from engines.train import initial, score
 from engines.train.batches import Ahead, numbered
+from engines.train.bottom_up import TrainedBottomUp
 from engines.train.budget import Budget, seconds
 from engines.train.export import export
 from engines.train.journal import Journal
@@ -51,7 +55,7 @@ class Session:
         self._material: Material = material(settings, say)
         network, note = initial.start(settings.init, self._skeleton.size)
         say(note)
-        self._network = TrainedKeypointRCNN(network, _losses(settings), settings.run.seed).to(device)
+        self._network = _trained(network, settings).to(device)
         size, rest = divmod(settings.run.batch, processes.count)
         if rest:
             raise ConfigError(f"run.batch is {settings.run.batch}; it must be divisible by {processes.count} processes")
@@ -94,7 +98,7 @@ class Session:
     def _round_in_time(self) -> None:
         """Switch rounding on when its time has come."""
         start = self._settings.quantize.start
-        if start is not None and self.trainer.done >= start:
+        if start is not None and isinstance(self._network, TrainedKeypointRCNN) and self.trainer.done >= start:
             self._network.round_from_now(self._settings.quantize.passes)
 
     def _score(self, step: Step, journal: Journal) -> None:
@@ -156,9 +160,16 @@ def recipe(settings: TrainSettings, device: torch.device) -> Recipe:
         accumulate=run.accumulate,
         clip_norm=run.clip_norm,
         average=run.average,
-        precision=_fastest(device) if run.precision == "auto" else run.precision,
+        precision=fastest(device) if run.precision == "auto" else run.precision,
         seed=run.seed,
     )
+
+
+def _trained(network: Network, settings: TrainSettings) -> TrainedKeypointRCNN | TrainedBottomUp:
+    if isinstance(network, BottomUp):
+        return TrainedBottomUp(network)
+    assert isinstance(network, KeypointRCNN)
+    return TrainedKeypointRCNN(network, _losses(settings), settings.run.seed)
 
 
 def _losses(settings: TrainSettings) -> LossSettings:
@@ -168,7 +179,7 @@ def _losses(settings: TrainSettings) -> LossSettings:
     )
 
 
-def _fastest(device: torch.device) -> Literal["fp32", "bf16", "fp16"]:
+def fastest(device: torch.device) -> Literal["fp32", "bf16", "fp16"]:
     """What a device computes fastest in."""
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"

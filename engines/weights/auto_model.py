@@ -7,7 +7,7 @@ from typing import Final
 
 from configs.errors import EngineError
 from engines.model.architecture import ARCHITECTURES
-from engines.model.keypoint_rcnn import KeypointRCNN
+from engines.model.network import Network
 from engines.weights import state_dict, zoo
 from engines.weights.load import load_model
 
@@ -18,7 +18,7 @@ _WHY: Final = {
 }
 
 
-def auto_model(weights: str, device_type: str) -> tuple[str, KeypointRCNN, list[str]]:
+def auto_model(weights: str, device_type: str) -> tuple[str, Network, list[str]]:
     """Name of a model, the model with its weights, and lines that say why it was chosen.
 
     Args:
@@ -43,7 +43,7 @@ def auto_model(weights: str, device_type: str) -> tuple[str, KeypointRCNN, list[
         return _second(other, weights, error)
 
 
-def _second(model: str, weights: str, why_not: EngineError) -> tuple[str, KeypointRCNN, list[str]]:
+def _second(model: str, weights: str, why_not: EngineError) -> tuple[str, Network, list[str]]:
     try:
         network = load_model(model, weights)
     except EngineError:

@@ -16,11 +16,16 @@ from torch import Tensor
 from configs.errors import EngineError
 from engines import cache_folder
 from engines.model.architecture import ARCHITECTURES
-from engines.model.keypoint_rcnn import KeypointRCNN
+from engines.model.network import Network
 from engines.weights import conversion, download, state_dict, zoo
 from engines.weights.folding import fold_batch_norm, modern_names
+from engines.weights.networks import network_of
 
-_BUNDLED: Final = {"lite": zoo.ASSETS / "lite.safetensors", "lite-next": zoo.ASSETS / "training/lite-next.safetensors"}
+_BUNDLED: Final = {
+    "lite": zoo.ASSETS / "lite.safetensors",
+    "lite-next": zoo.ASSETS / "training/lite-next.safetensors",
+    "bottom-up": zoo.ASSETS / "bottom-up.safetensors",
+}
 _CONVERTED_ONLY: Final = {entry.model for entry in zoo.ENTRIES.values() if entry.detectron2}
 """Models that have the shapes of others and other semantics: their files say themselves what they are."""
 _CONVERSION: Final = 1
@@ -32,7 +37,7 @@ _EPS_OF_FILE: Final = {zoo.COCO_V1.digest: 0.0}
 """SHA-256 -> what batch norm adds to the variance. torchvision's COCO_V1 was trained without."""
 
 
-def load_model(model: str, weights: str = "auto", on_progress: download.Progress | None = None) -> KeypointRCNN:
+def load_model(model: str, weights: str = "auto", on_progress: download.Progress | None = None) -> Network:
     """A network with its weights, in fp32 on the CPU, ready to run.
 
     Args:
@@ -52,7 +57,7 @@ def load_model(model: str, weights: str = "auto", on_progress: download.Progress
     given = state_dict.read(path)
     state = _folded(path, model, modern_names(given))
     with torch.device("meta"):
-        network = KeypointRCNN(replace(ARCHITECTURES[model], keypoints=_keypoints(state)))
+        network = network_of(replace(ARCHITECTURES[model], keypoints=_keypoints(state)))
     state_dict.check(path, model, wanted=network.state_dict(), got=state)
     state = {name: tensor.float() for name, tensor in state.items()}
     state_dict.check_finite(path, state, given)
@@ -132,7 +137,7 @@ def _folded(path: Path, model: str, state: dict[str, Tensor]) -> dict[str, Tenso
 
 def _keypoints(state: Mapping[str, Tensor]) -> int:
     """How many heat maps weights are for: those of another skeleton than COCO's say so by their shape."""
-    bias = state.get("roi_heads.keypoint_predictor.kps_score_lowres.bias")
+    bias = state.get("roi_heads.keypoint_predictor.kps_score_lowres.bias", state.get("heat.bias"))
     return len(bias) if bias is not None and bias.dim() == 1 and len(bias) else _KEYPOINTS
 
 

@@ -24,7 +24,7 @@ from torch.nn import Parameter
 
 from configs.errors import EngineError
 from engines.model.architecture import Architecture
-from engines.model.keypoint_rcnn import KeypointRCNN
+from engines.weights.networks import network_of
 
 ARCHITECTURE_KEY: Final = "posestream.architecture"
 """In a file's metadata: the one architecture that it is for."""
@@ -142,7 +142,7 @@ def write(path: Path, state: Mapping[str, Tensor], about: Mapping[str, str]) -> 
 def shapes(architecture: Architecture) -> dict[str, Tensor]:
     """State dict of a network of this architecture, of tensors without values."""
     with torch.device("meta"):
-        return KeypointRCNN(architecture).state_dict()
+        return network_of(architecture).state_dict()
 
 
 def check(path: Path, model: str, wanted: Mapping[str, Tensor], got: Mapping[str, Tensor]) -> None:

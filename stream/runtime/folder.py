@@ -29,6 +29,37 @@ class SocketFolder:
         os.close(self._lock)
 
 
+def running() -> list[Path]:
+    """Folders of this user's runs that go on, by name."""
+    return sorted(folder for folder in _parent().glob(f"{_PREFIX}*") if _is_held(folder))
+
+
+def named(run: str) -> Path:
+    """The folder of a run: its path, its name or the name's end."""
+    if os.sep in run:
+        return Path(run)
+    return _parent() / (run if run.startswith(_PREFIX) else _PREFIX + run)
+
+
+def name_of(folder: Path) -> str:
+    """What `named` finds it by."""
+    return folder.name.removeprefix(_PREFIX)
+
+
+def _is_held(folder: Path) -> bool:
+    try:
+        lock = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
+    except OSError:  # somebody else's, or just being made
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
 def _parent() -> Path:
     """The folder for temporary files, unless its path is too long for a socket's."""
     usual = Path(tempfile.gettempdir())

@@ -14,6 +14,7 @@ from msgspec import structs
 from configs.errors import EXIT_FAILED, PosestreamError
 from configs.schema import Settings
 from stream.messages import Begin, Cut, Drop, End, Frame, Message, Status, Tracks, frame_of
+from stream.position import Place
 from stream.runtime.frame_store import FrameStore
 from stream.runtime.in_order import InOrder
 from stream.runtime.metrics import Metered, StageMeter, timed
@@ -55,7 +56,7 @@ class _GroupLoop:
         self._settings = settings.model_copy(update={"engine": engine})
         self._spec, self._factory, self._sockets = spec, factory, sockets
         self._meters = {name: StageMeter() for name in spec.stages}
-        self._tally, self._begun = _Tally(), _Begun()
+        self._tally, self._begun = _Tally(), _Begun(spec.begun)
         self._handled = self._noted = 0
         self._has_gap = False
         """Whether the run ends early without frames that were given: from here on nothing is whole at a cut."""
@@ -71,11 +72,14 @@ class _GroupLoop:
         try:
             sockets.beat = self._beat
             self._stage = stage
-            sockets.report(Ready(self._new_notes(), stage.slots_wanted, stage.together))
-            sockets.wait_to_go()
+            sockets.take_figures = stage.figures
+            sockets.report(Ready(self._new_notes(), stage.slots_wanted, stage.together, stage.wants_figures))
+            go = sockets.wait_to_go()
             if self._spec.inbox:
                 self._serve(stage)
             else:
+                for message in self._begun.again(go) if go else ():
+                    self._give(stage.process(message))
                 self._read(stage)
             self._give(stage.flush())
         finally:
@@ -99,7 +103,8 @@ class _GroupLoop:
     def _read(self, stage: Stage) -> None:
         """First the slot, then the frame: one that waited for a slot would grow old meanwhile."""
         name = self._spec.stages[0]
-        source = self._factory.source(self._spec.sources, self._settings, self._sockets.stopping)
+        sockets = self._sockets
+        source = self._factory.source(self._spec.sources, self._settings, sockets.stopping, sockets.changes)
         messages = timed(name, self._meters[name], source, one_by_one=True)
         while True:
             has_slot = self._sockets.wait_for_slot()
@@ -110,6 +115,8 @@ class _GroupLoop:
             if message is None:
                 return
             self._handled += 1
+            if self._begun.knows(message):
+                continue
             self._begun.note(message)
             if isinstance(message, Begin):
                 self._sockets.report(Began(message))
@@ -175,10 +182,12 @@ class _GroupLoop:
             stages={name: meter.figures() for name, meter in self._meters.items()},
             handled=self._handled,
             sources=self._tally.told(),
+            places=self._tally.places,
             people=self._tally.people,
             notes=self._new_notes(),
             sent_bytes=self._sockets.sent_bytes,
             memory_bytes=self._process.memory_info().rss,
+            ends_run=self._stage is not None and self._stage.ends_run,
         )
         self._sockets.report(beat)
 
@@ -186,9 +195,14 @@ class _GroupLoop:
 class _Begun:
     """What the stages behind a source must hear again when they were restarted."""
 
-    def __init__(self) -> None:
-        self._begins: dict[str, Begin] = {}
+    def __init__(self, begins: Iterable[Begin]) -> None:
+        """`begins`: of sources that another decoder has begun, which has died."""
+        self._begins = {begin.spec.name: begin for begin in begins}
         self._ends: dict[str, End] = {}
+
+    def knows(self, message: Message) -> bool:
+        """Whether it is the Begin of a source that has begun before."""
+        return isinstance(message, Begin) and message.spec.name in self._begins
 
     def note(self, message: Message) -> None:
         if isinstance(message, Begin):
@@ -212,12 +226,16 @@ class _Tally:
     def __init__(self) -> None:
         self.people = 0
         self.sources: dict[str, Counts] = {}
+        self.places: dict[str, Place] = {}
+        """The last frame of each open source."""
         self._ages_ms: dict[str, list[float]] = {}
 
     def add(self, message: Tracks | Drop) -> None:
+        frame = message.frame
+        self.places[frame.source] = Place(frame.index, frame.epoch, frame.pts_ns, frame.captured_ns)
         counts = self.sources.setdefault(message.frame.source, Counts())
-        if message.frame.dropped:
-            counts.dropped["busy"] = counts.dropped.get("busy", 0) + message.frame.dropped
+        for cause, frames in message.frame.dropped.items():
+            counts.dropped[cause] = counts.dropped.get(cause, 0) + frames
         if isinstance(message, Drop):
             counts.dropped[message.cause] = counts.dropped.get(message.cause, 0) + 1
             return
@@ -238,6 +256,7 @@ class _Tally:
 
     def close(self, source: str) -> Counts:
         self._ages_ms.pop(source, None)
+        self.places.pop(source, None)
         counts = self.sources.pop(source, Counts())
         counts.age_p95_ms = 0.0
         return counts

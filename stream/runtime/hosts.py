@@ -28,6 +28,9 @@ class Host(Protocol):
     def cpu_s(self) -> float | None:
         """Processor time that it has used; None if that is not known of it alone."""
 
+    def wants_cpu(self) -> bool:
+        """Whether it would work if it got a processor, as beside many other programs; False where that is not known."""
+
     def dump_stacks(self) -> None:
         """Let it print where it stands on standard error."""
 
@@ -86,6 +89,13 @@ class Process:
             return None
         return float(times.user + times.system + times.children_user + times.children_system)
 
+    def wants_cpu(self) -> bool:
+        """Whether its main thread can run."""
+        try:
+            return bool(psutil.Process(self._popen.pid).status() == psutil.STATUS_RUNNING)
+        except psutil.Error:
+            return False
+
     def dump_stacks(self) -> None:
         """Let it print its stacks on standard error."""
         self._popen.send_signal(signal.SIGUSR1)
@@ -126,6 +136,10 @@ class Thread:
     def cpu_s(self) -> float | None:
         """None: threads share the time of their process."""
         return None
+
+    def wants_cpu(self) -> bool:
+        """False: threads are not looked at one by one."""
+        return False
 
     def dump_stacks(self) -> None:
         """Print nothing: a debugger of this process shows its threads."""

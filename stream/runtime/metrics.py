@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import numpy as np
 from msgspec import structs
 
-from stream.messages import Begin, Cut, Drop, End, Message, StageFigures, frame_of
+from stream.messages import Begin, Cut, Drop, End, Message, RunFigures, StageFigures, frame_of
 from stream.stage import Stage
 
 _FIRST_MS, _LAST_MS, _BINS = 0.001, 1e6, 1024
@@ -30,9 +30,9 @@ class Meter:
             self._figures.frames += frames
             self._counts[np.searchsorted(_EDGES_MS, 1000 * frame_s)] += frames
 
-    def drop(self, cause: str) -> None:
-        """Add a frame that was given up."""
-        self._dropped[cause] = self._dropped.get(cause, 0) + 1
+    def drop(self, cause: str, frames: int = 1) -> None:
+        """Add frames that were given up."""
+        self._dropped[cause] = self._dropped.get(cause, 0) + frames
 
     def figures(self) -> StageFigures:
         """The figures up to now."""
@@ -90,10 +90,10 @@ class StageMeter:
         for source, each in frames.items():
             self._of(source).add(each, each * frame_s, frame_s)
 
-    def drop(self, drop: Drop) -> None:
-        """Add a frame that the stage gave up."""
-        self._total.drop(drop.cause)
-        self._of(drop.frame.source).drop(drop.cause)
+    def drop(self, source: str, cause: str, frames: int = 1) -> None:
+        """Add frames that the stage gave up."""
+        self._total.drop(cause, frames)
+        self._of(source).drop(cause, frames)
 
     def figures(self) -> StageFigures:
         """The stage's figures up to now, all sources together."""
@@ -114,13 +114,26 @@ class Metered(Stage):
         self._name, self._stage, self._meter = name, stage, meter
         self.patience_s, self.slots_wanted, self.notes = stage.patience_s, stage.slots_wanted, stage.notes
         self.together = stage.together
+        self.wants_figures = stage.wants_figures
+
+    @property
+    def ends_run(self) -> bool:  # type: ignore[override]
+        """As the stage says."""
+        return self._stage.ends_run
 
     def process(self, message: Message) -> Iterator[Message]:
-        for given in timed(self._name, self._meter, self._stage.process(message)):
+        for given in timed(self._name, self._meter, self._processed(message)):
             if isinstance(given, Begin) and (state := given.spec.states.get(self._name)):
                 self._stage.restore(given.spec.name, state)
             elif isinstance(given, Cut) and (state := self._stage.snapshot(given.source)):
                 given = structs.replace(given, states={**given.states, self._name: state})
+            yield given
+
+    def _processed(self, message: Message) -> Iterator[Message]:
+        for given in self._stage.process(message):
+            if isinstance(given, End):
+                for cause, frames in self._stage.left_out(given.source).items():
+                    self._meter.drop(given.source, cause, frames)
             yield given
 
     def pause(self) -> Iterator[Message]:
@@ -128,6 +141,9 @@ class Metered(Stage):
 
     def flush(self) -> Iterator[Message]:
         return timed(self._name, self._meter, self._stage.flush())
+
+    def figures(self, figures: RunFigures) -> None:
+        self._stage.figures(figures)
 
     def close(self) -> None:
         self._stage.close()
@@ -153,7 +169,7 @@ def timed(name: str, meter: StageMeter, messages: Iterable[Message], one_by_one:
             frames[frame.source] = frames.get(frame.source, 0) + 1
         elif isinstance(message, Drop) and not message.stage:
             message = structs.replace(message, stage=name)
-            meter.drop(message)
+            meter.drop(message.frame.source, message.cause)
         if one_by_one or isinstance(message, End):
             meter.add(frames, spent_ns / 1e9)
             frames, spent_ns = {}, 0

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from msgspec import structs
 
 from stream.messages import Begin, Cut, StageFigures, Status
+from stream.position import Place
 from stream.runtime.metrics import joined
 from stream.runtime.reports import Beat, Began, Counts, Ended, Reached
+
+
+class Delivered(NamedTuple):
+    """What a live source's records hold."""
+
+    frames: int
+    people: int
+    """People in all frames: one person in ten frames counts ten."""
+    last: Place | None
+    """The last frame; None if there is none."""
 
 
 @dataclass
@@ -33,10 +47,14 @@ class Progress:
     """Monotonic time when the last group was done; None before."""
     pids: dict[str, int] = field(default_factory=dict)
     """Process of each group; empty where groups are threads."""
+    ended_by_user: bool = False
+    """A stage was asked to end the run, as by a key in the window."""
     restarts: int = 0
     """How often the stages behind live sources were restarted."""
     held: dict[str, int] = field(default_factory=dict)
     """Frames that wait for a group or are in it."""
+    places: dict[str, Place] = field(default_factory=dict)
+    """At the last restart: of each source that was open the last frame that was done with."""
     _began_s: dict[str, float] = field(default_factory=dict)
     _ended_s: dict[str, float] = field(default_factory=dict)
     _before: dict[str, Counts] = field(default_factory=dict)
@@ -93,13 +111,40 @@ class Progress:
         now = next((beat.sources[source] for beat in self.beats.values() if source in beat.sources), Counts())
         return _sum(before, now)
 
+    def dropped(self, source: str) -> dict[str, int]:
+        """Cause -> frames lost. What a live source gave and nothing else tells of was under way when stages ended."""
+        counts, ended, begun = self.counts(source), self.ended.get(source), self.began.get(source)
+        if ended is None or begun is None or not begun.live:
+            return counts.dropped
+        end = ended.end
+        dropped = counts.dropped | end.lost
+        if end.before:  # `lost` is of the last decoder alone
+            dropped = {cause: max(counts.dropped.get(cause, 0), end.lost.get(cause, 0)) for cause in sorted(dropped)}
+        offered = end.before + end.frames + sum(end.lost.values())
+        rest = offered - counts.frames - sum(dropped.values())
+        cause = "restart" if self.restarts else "stopped"
+        return dropped | ({cause: rest} if rest > 0 else {})
+
     def states(self, source: str) -> dict[str, bytes]:
         """The snapshots of a source at its last cut, by stage; empty before the first."""
         return self.cuts[source].states if source in self.cuts else {}
 
-    def restart(self, groups: Iterable[str]) -> None:
-        """Take note that these groups begin anew: what they last said is kept, and their figures start at nothing."""
-        self._before = {name: self.counts(name) for name in self.began if name not in self.ended}
+    def restart(self, groups: Iterable[str], delivered: Callable[[str], Delivered | None]) -> None:
+        """Take note that these groups begin anew: what they last said is kept, and their figures start at nothing.
+
+        Args:
+            groups: their names.
+            delivered: what a source's records hold, which is more than the last beat said; None: it has none.
+        """
+        before = {name: self.counts(name) for name in self.began if name not in self.ended}
+        for name, counts in before.items():
+            told = next((beat.places[name] for beat in self.beats.values() if name in beat.places), None)
+            found = delivered(name)
+            if found is not None:
+                before[name] = structs.replace(counts, frames=found.frames, people=found.people)
+            self._note(name, told)
+            self._note(name, found.last if found else None)
+        self._before = before
         for group in groups:
             self.beats.pop(group, None)
         self.restarts += 1
@@ -113,6 +158,10 @@ class Progress:
         self.beats.clear()
         self.finished_s = None
         self.restarts += 1
+
+    def _note(self, source: str, place: Place | None) -> None:
+        if place is not None and place.index >= self.places.get(source, place).index:
+            self.places[source] = place
 
     def stages(self) -> dict[str, StageFigures]:
         """Each stage's figures; of several groups with the same stages, of all together."""

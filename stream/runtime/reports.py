@@ -5,7 +5,9 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from stream.messages import Begin, Cut, End, StageFigures, Status
+from stream.changes import Add, Pause, Remove, Resume
+from stream.messages import Begin, Cut, End, RunFigures, StageFigures, Status
+from stream.position import Place
 
 
 class Counts(Struct):
@@ -33,6 +35,8 @@ class Ready(Struct, frozen=True, tag=True):
     """Slots that keep its stages busy; 0: as many as any."""
     together: int = 1
     """Frames of a recording that its stages work on at once."""
+    wants_figures: bool = False
+    """One of its stages shows where the run stands."""
 
 
 class Beat(Struct, frozen=True, tag=True):
@@ -43,6 +47,8 @@ class Beat(Struct, frozen=True, tag=True):
     """Messages taken or given: while it stands still, nothing goes on here."""
     sources: dict[str, Counts]
     """In the last group: of each open source what is done."""
+    places: dict[str, Place]
+    """In the last group: of each open source the last frame that is done with."""
     people: int
     """In the last group: people in all the frames that are done with."""
     notes: list[str]
@@ -51,6 +57,8 @@ class Beat(Struct, frozen=True, tag=True):
     """What went through this group's outlets."""
     memory_bytes: int
     """Resident memory of the group's process."""
+    ends_run: bool = False
+    """The user has asked here that the run ends."""
 
 
 class Began(Struct, frozen=True, tag=True):
@@ -106,6 +114,12 @@ class Hold(Struct, frozen=True, tag=True):
     """Send nothing until the next `Go`: the stages behind the sources are being restarted."""
 
 
+class Slots(Struct, frozen=True, tag=True):
+    """Frames of one decoder that may be under way at once, from now on."""
+
+    slots: int
+
+
 class Stop(Struct, frozen=True, tag=True):
     """Read no further, finish what is under way."""
 
@@ -115,7 +129,7 @@ class Abandon(Struct, frozen=True, tag=True):
 
 
 Report = Joined | Ready | Beat | Began | Status | Ended | Reached | Failed | Done
-Command = Go | Hold | Stop | Abandon
+Command = Go | Hold | Slots | Stop | Abandon | Add | Remove | Pause | Resume | RunFigures
 
 _ENCODER = msgspec.msgpack.Encoder()
 _REPORTS = msgspec.msgpack.Decoder(Report)

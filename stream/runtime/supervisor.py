@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from pathlib import Path
 
 from msgspec import structs
 
-from configs.errors import EXIT_FAILED, EngineError, PosestreamError
+from configs.errors import EXIT_FAILED
+from configs.outlets import SECRETS
 from configs.schema import Settings
+from stream.changes import Change, changed
 from stream.messages import SourceSpec, Status
-from stream.runtime import frame_store
+from stream.runtime.figures import FiguresTeller
 from stream.runtime.folder import SocketFolder
-from stream.runtime.frame_store import FrameStore, StoreFds
 from stream.runtime.group import run_group
 from stream.runtime.hosts import Host, Process, Thread
-from stream.runtime.member import Member
-from stream.runtime.progress import Progress
+from stream.runtime.member import Member, continued, reader_of
+from stream.runtime.progress import Delivered, Progress
+from stream.runtime.recovers import MAY_PASS, Recovers, StageError
 from stream.runtime.reports import (
     Abandon,
     Beat,
@@ -32,8 +35,11 @@ from stream.runtime.reports import (
     Reached,
     Ready,
     Report,
+    Slots,
     Stop,
 )
+from stream.runtime.restarts import Restarts
+from stream.runtime.stores import Stores, usual_slots
 from stream.runtime.topology import GroupSpec, groups
 from stream.runtime.transport import ControlServer, new_context
 from stream.runtime.worker import Orders, load_factory
@@ -43,29 +49,7 @@ _STOP_S = (3.0, 4.6)  # an interrupted run is abandoned, then killed, so long af
 _FAIL_S = (1.0, 30.0)  # a failed run has time to finish its outputs
 _IDLE_S = (0.0, 1.0)  # before the first frame there are none, and a stage that loads its model hears nothing
 _SLOTS_LEAST = 8
-_MAY_PASS = (EXIT_FAILED, EngineError.exit_code)  # a full disk or a wrong setting does not
-_RESTARTS_MAX, _RESTARTS_WITHIN_S = 5, 60.0
-
-
-class StageError(PosestreamError, RuntimeError):
-    """A stage failed, and the run with it."""
-
-    def __init__(self, group: str, failed: Failed) -> None:
-        super().__init__(failed.text)
-        self.group = group
-        self.exit_code = failed.exit_code
-        if failed.trace:
-            self.add_note(f"in stage {group}: {failed.trace}")
-
-
-class Recovers(Protocol):
-    """Keeps what is done, and decides whether a run that loses nothing begins again after a failure."""
-
-    def keep(self, reached: Reached) -> None:
-        """Keep what is done at a cut."""
-
-    def grants(self, failed: Failed) -> bool:
-        """Whether all groups are to be started again: they are then killed, and `run` raises the failure."""
+_QUIET_S = 10.0  # a live run does not wait longer for a group that neither speaks nor computes
 
 
 class Supervisor:
@@ -91,30 +75,54 @@ class Supervisor:
         self._recovery = recovery
         self._settings, self._sources, self._factory = settings, sources, factory
         self._is_ipc = settings.runtime.transport == "ipc"
-        self._restarted_s: list[float] = []
+        self._restarts = Restarts()
         self._era = 0
         self._slots = 0
         self._members: dict[str, Member] = {}
-        self._stores: dict[int, FrameStore] = {}
+        self._stores = Stores((), 0, 0)
         self._together = 1
         self._failure: StageError | None = None
         self._deadlines_s: tuple[float, float] | None = None
         self._abandoned = False
+        self._quiet_s = _QUIET_S if any(spec.live for spec in sources) else math.inf
         self.progress = progress or Progress()
+        self._figures = FiguresTeller(self.progress, sources)
+        self.folder: Path | None = None
+        """This run's own, while it lasts, where its sockets may lie; None: it needs none."""
 
-    def run(self, stops: Callable[[], int], watch: Callable[[Progress], None]) -> Progress:
+    def change(self, change: Change) -> None:
+        """Pass on what is to change among the live sources; from `watch` alone.
+
+        Raises:
+            SourceError: no such source is read, or the run has not begun to read.
+        """
+        member = reader_of(change, [each for each in self._members.values() if each.state is Ready])
+        member.spec = structs.replace(member.spec, sources=changed(member.spec.sources, change))
+        for command in (change, Slots(self._slots_of(member.spec))):
+            self._control.send(member.spec.identity, command)
+
+    def run(
+        self,
+        stops: Callable[[], int],
+        watch: Callable[[Progress], None],
+        delivered: Callable[[str], Delivered | None] = lambda _: None,
+    ) -> Progress:
         """Run to the end of all sources, or until stopped.
 
         Args:
             stops: how often the user has asked to stop; 1: finish outputs, in under 5 s; 2: at once.
             watch: called ten times a second with where the run stands.
+            delivered: asked while no stage behind the sources runs: what a source's records hold; None: it has none.
 
         Raises:
             StageError: a stage failed; outputs hold what was done until then.
         """
-        folder = SocketFolder() if self._is_ipc else None
+        live = any(spec.live for spec in self._sources)
+        self._delivered = delivered
+        folder = SocketFolder() if self._is_ipc or live else None
+        self.folder = folder.path if folder else None
         try:
-            scheme = f"ipc://{folder.path}/" if folder else "inproc://"
+            scheme = f"ipc://{self.folder}/" if self._is_ipc else "inproc://"
             self._run(groups(self._settings, self._sources, lambda queue: scheme + queue), stops, watch)
         finally:
             if folder:
@@ -128,25 +136,17 @@ class Supervisor:
         self._context = new_context()
         self._control = ControlServer(self._context, specs[0].control)
         try:
-            self._make_stores(specs)
+            self._slots = self._settings.runtime.slots or usual_slots(specs, self._settings.infer.batch_max)
+            pixels_max = self._settings.decode.frame_pixels_max
+            self._stores = Stores(specs if len(specs) > 1 else (), self._slots, 3 * pixels_max)
             self._start(specs)
             while not all(member.is_over for member in self._members.values()):
                 self._hear()
-                self._look_after(stops())
+                self._look_after(stops() or int(self.progress.ended_by_user))
+                self._figures.tell(self._members.values(), self._control.send)
                 watch(self.progress)
         finally:
             self._clean_up()
-
-    def _make_stores(self, specs: list[GroupSpec]) -> None:
-        slot_bytes = self._settings.decode.frame_pixels_max * 3
-        # Without a word of the user, what batches on GPUs ask for: the memory is taken only where pictures lie.
-        batches = 2 * sum("infer" in spec.stages for spec in specs)
-        usual = min(batches * (self._settings.infer.batch_max or 8) + 2, frame_store.SLOTS_MAX)
-        self._slots = self._settings.runtime.slots or usual
-        for spec in specs if len(specs) > 1 else ():
-            if spec.store >= 0:
-                fds = frame_store.create(self._slots, slot_bytes)
-                self._stores[spec.store] = FrameStore(spec.store, fds, self._slots)
 
     def _start(self, specs: list[GroupSpec]) -> None:
         start = self._in_process if self._is_ipc else self._in_thread
@@ -157,14 +157,14 @@ class Supervisor:
                 self.progress.pids[spec.name] = host.pid
 
     def _in_process(self, spec: GroupSpec) -> Host:
-        fds: dict[int, StoreFds] = {number: store.fds for number, store in self._stores.items()}
-        text = self._settings.model_dump_json()
+        fds, text = self._stores.fds, self._settings.model_dump_json(context={SECRETS: True})
         orders = Orders(spec, text, self._factory, fds, self._slots, os.getpid())
         return Process(orders, [fd for each in fds.values() for fd in set(each)])
 
     def _in_thread(self, spec: GroupSpec) -> Host:
         factory = load_factory(self._factory)
-        return Thread(spec.name, lambda: run_group(spec, self._settings, factory, self._context, self._stores))
+        stores = self._stores.by_number
+        return Thread(spec.name, lambda: run_group(spec, self._settings, factory, self._context, stores))
 
     def _hear(self) -> None:
         heard = self._control.receive(_TICK_S)
@@ -186,6 +186,7 @@ class Supervisor:
             case Beat():
                 self.progress.beats[group] = report
                 self.progress.notes += report.notes
+                self.progress.ended_by_user |= report.ends_run
             case Began():
                 self.progress.begin(report)
             case Status():
@@ -194,22 +195,22 @@ class Supervisor:
                 self.progress.end(report)
             case Reached():
                 self.progress.reach(report)
+                self._restarts.succeed()
                 if self._recovery is not None:
                     self._recovery.keep(report)
             case Failed():
                 self._fail(member, report)
             case Ready():
-                self.progress.notes += [
-                    note for note in report.notes if not self._era or note not in self.progress.notes
-                ]
+                self.progress.notes += [note for note in report.notes if note not in self.progress.notes]
                 self._together = max(self._together, report.together)
                 self._go_if_ready()
 
     def _go_if_ready(self) -> None:
-        if all(member.state is Ready for member in self._members.values()):
+        if all(member.state in (Ready, Done) for member in self._members.values()):
             self.progress.started_s = self.progress.started_s or time.monotonic()
-            for member in self._behind_sources() if self._era else ():
-                self._reclaim(member)  # what was sent to those before them
+            behind = [member for member in self._members.values() if self._era and not member.spec.sources]
+            for member in behind:
+                self._stores.reclaim(member.spec.number)  # what was sent to those before them
             progress = self.progress
             opened = {name: progress.states(name) for name in progress.began if name not in progress.ended}
             for member in self._members.values():
@@ -227,9 +228,7 @@ class Supervisor:
         now_s = time.monotonic()
         if stops and not self._deadlines_s:
             self._end_early(_STOP_S)
-        if stops > 1:
-            self._kill_all()
-        elif self._deadlines_s and now_s > self._deadlines_s[1]:
+        if stops > 1 or (self._deadlines_s and now_s > self._deadlines_s[1]):
             self._kill_all()
         elif self._deadlines_s and now_s > self._deadlines_s[0] and not self._abandoned:
             self._abandoned = True
@@ -239,19 +238,20 @@ class Supervisor:
     def _look_for_the_hung(self) -> None:
         for name, member in self._members.items():
             if member.state is Failed:  # again and again: whoever sends to it does not know yet
-                self._reclaim(member)
-            held = sum(store.held(member.spec.number) for store in self._stores.values())
+                self._stores.reclaim(member.spec.number)
+            held = self._stores.held(member.spec.number)
             self.progress.held[name] = held
-            if stall := member.stall(self._settings.runtime.hang_after_s, held):
+            if stall := member.stall(self._settings.runtime.hang_after_s, held, self._quiet_s):
                 member.host.dump_stacks()
                 member.host.kill()
                 self._fail(member, Failed(EXIT_FAILED, f"stage {name} {stall}", ""))
 
     def _fail(self, member: Member, failed: Failed) -> None:
         member.state = Failed
-        self._reclaim(member)
-        if failed.exit_code in _MAY_PASS and self._may_restart(member):
-            self._restart(member, failed)
+        self._stores.reclaim(member.spec.number)
+        may_restart = failed.exit_code in MAY_PASS and self._may_restart(member)
+        if may_restart and (count := self._restarts.take()):
+            self._restart(member, failed, count)
             return
         is_first, self._failure = self._failure is None, self._failure or StageError(member.spec.name, failed)
         if is_first and not self._deadlines_s and self._recovery is not None and self._recovery.grants(failed):
@@ -262,40 +262,34 @@ class Supervisor:
     def _may_restart(self, member: Member) -> bool:
         """Whether the stages behind the sources are to begin anew: in a live run, where that helps."""
         is_live = any(begin.live for begin in self.progress.began.values())
-        reads = any(each.state is Ready for each in self._members.values() if each.spec.sources)
-        if not (is_live and reads and self._is_ipc and not member.spec.sources and not self._deadlines_s):
-            return False
-        now_s = time.monotonic()
-        self._restarted_s = [at_s for at_s in self._restarted_s if now_s - at_s < _RESTARTS_WITHIN_S]
-        return len(self._restarted_s) < _RESTARTS_MAX
+        if member.spec.sources:
+            reads = all(spec.live for spec in member.spec.sources)
+        else:
+            reads = any(each.state is Ready for each in self._members.values() if each.spec.sources)
+        return is_live and reads and self._is_ipc and not self._deadlines_s
 
-    def _restart(self, member: Member, failed: Failed) -> None:
-        """Start all stages behind the sources anew; the sources stay open, and go on with the last cut's states."""
-        self._restarted_s.append(time.monotonic())
+    def _restart(self, member: Member, failed: Failed, count: str) -> None:
+        """Start the group that failed and all behind the sources anew; they go on with the last cut's states."""
         self._era += 1
-        count = f"{len(self._restarted_s)} of {_RESTARTS_MAX} restarts in {_RESTARTS_WITHIN_S:.0f} s"
         self.progress.notes.append(f"{failed.text}; the stages behind the sources are started again ({count})")
-        behind = self._behind_sources()
+        behind = [each for each in self._members.values() if each is member or not each.spec.sources]
         self._tell_all(Hold())
         for each in behind:
             each.host.kill()
             each.host.join()
         for each in behind:
-            self._reclaim(each)
-        self.progress.restart([each.spec.name for each in behind])
-        self._start([self._anew(each.spec) for each in behind])
+            self._stores.reclaim(each.spec.number)
+        self.progress.restart([each.spec.name for each in behind], self._delivered)
+        if member.spec.sources:
+            member.spec = continued(member.spec, self.progress)
+            if not member.spec.sources:  # it has read them all
+                member.state = Done
+        self._start([self._anew(each.spec) for each in behind if each.state is not Done])
 
     def _anew(self, spec: GroupSpec) -> GroupSpec:
         """The group in the next era, which hears of no sender that has finished before."""
         feeds = [each for each in self._members.values() if spec.inbox in each.spec.outlets and each.state is not Done]
         return structs.replace(spec, era=self._era, senders=len(feeds))
-
-    def _behind_sources(self) -> list[Member]:
-        return [member for member in self._members.values() if not member.spec.sources]
-
-    def _reclaim(self, member: Member) -> None:
-        for store in self._stores.values():
-            store.reclaim(member.spec.number)
 
     def _end_early(self, after_s: tuple[float, float]) -> None:
         if self.progress.started_s is None:
@@ -322,6 +316,4 @@ class Supervisor:
         self._control.close()
         if not any(member.host.alive() for member in self._members.values()):
             self._context.term()
-        for store in self._stores.values():
-            store.fds.close()
-            store.close()
+        self._stores.close()

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 import psutil
 from msgspec import Struct
 
 from configs.schema import Settings
-from stream.messages import Message, SourceSpec
+from stream.changes import Change
+from stream.messages import Begin, Message, SourceSpec
 from stream.stage import Stage
 
 _WORKERS_MAX = 8
@@ -48,8 +49,10 @@ class GroupSpec(Struct, frozen=True):
     """How many groups send to its inbox; 0: it has none."""
     pool: int = 1
     """How many workers of a pool send to it: it restores the order of the frames."""
+    begun: tuple[Begin, ...] = ()
+    """Of its sources, which another group with these stages had begun before it died."""
     era: int = 0
-    """How often the stages behind the sources were restarted before."""
+    """How often stages were restarted before."""
 
     @property
     def identity(self) -> str:
@@ -60,8 +63,14 @@ class GroupSpec(Struct, frozen=True):
 class Factory(Protocol):
     """Makes the stages of a pipeline; another one puts other stages in."""
 
-    def source(self, specs: Sequence[SourceSpec], settings: Settings, stop: Callable[[], bool]) -> Iterator[Message]:
-        """The messages of the first stage, which reads the sources one after another until `stop()`."""
+    def source(
+        self,
+        specs: Sequence[SourceSpec],
+        settings: Settings,
+        stop: Callable[[], bool],
+        changes: Callable[[], Iterable[Change]],
+    ) -> Iterator[Message]:
+        """The messages of the first stage, which reads the sources until `stop()`; live ones may change meanwhile."""
 
     def stage(self, name: str, settings: Settings) -> Stage:
         """A stage but the first."""

@@ -15,10 +15,11 @@ import msgspec
 import zmq
 
 from configs.errors import PosestreamError
-from stream.messages import Frame, Message, Pixels, frame_of
+from stream.changes import Add, Change, Pause, Remove, Resume
+from stream.messages import Frame, Message, Pixels, RunFigures, frame_of
 from stream.runtime import reports
 from stream.runtime.frame_store import FrameStore
-from stream.runtime.reports import Abandon, Command, Go, Hold, Report, Stop
+from stream.runtime.reports import Abandon, Command, Go, Hold, Report, Slots, Stop
 from stream.runtime.spread import Spread
 from stream.runtime.topology import GroupSpec
 from stream.wire import Wire
@@ -56,11 +57,15 @@ class GroupSockets:
         self._wire.era = spec.era
         self._slots: int | None = None
         self._commands: set[type[Command]] = set()
+        self._changes: list[Change] = []
+        self._go: Go | None = None
         self.restarted: Go | None = None
         """A `Go` after a restart that was not answered yet by `resume`."""
         self.sent_bytes = 0
         self.beat: Callable[[], None] = lambda: None
         """Called at least every 200 ms while the group waits."""
+        self.take_figures: Callable[[RunFigures], None] = lambda figures: None
+        """Called when the supervisor tells where the run stands."""
 
     def connect(self) -> None:
         """Bind the inbox and wait until the neighbours can be reached.
@@ -79,15 +84,21 @@ class GroupSockets:
         """Tell the supervisor."""
         self._control.send(reports.to_bytes(report))
 
-    def wait_to_go(self) -> None:
-        """Wait until the supervisor lets the sources be read, or the run ends."""
+    def wait_to_go(self) -> Go | None:
+        """The command to begin, once it comes; None if the run ends before."""
         while not self._commands - {Hold}:
             self._poll(_TICK_MS)
+        return self._go
 
     def stopping(self) -> bool:
         """Whether the run is to end early; reads commands, never waits."""
         self._poll(0)
         return self._is_stopped()
+
+    def changes(self) -> list[Change]:
+        """What is to change among the sources, told since the last call."""
+        changes, self._changes = self._changes, []
+        return changes
 
     def receive(self, wait_s: float | None) -> Message | None:
         """The next message; None if none came in time.
@@ -204,16 +215,27 @@ class GroupSockets:
         self.beat()
         ready = dict(self._poller.poll(wait_ms))
         while self._control in ready and self._control.poll(0):
-            command = reports.command_from(self._control.recv())
-            self._commands.add(type(command))
-            if isinstance(command, Go):
-                self._slots = command.slots
-                if self._spread:
-                    self._spread.together = command.together
-                self._commands.discard(Hold)
-                self.restarted = command if command.era != self._wire.era else None
+            self._obey(reports.command_from(self._control.recv()))
         if self._store is not None and self._store.fds.listen in ready:
             self._store.hush()
+
+    def _obey(self, command: Command) -> None:
+        match command:
+            case Add() | Remove() | Pause() | Resume():
+                self._changes.append(command)
+            case RunFigures():
+                self.take_figures(command)
+            case Slots():
+                self._slots = command.slots
+            case Go():
+                self._go, self._slots = command, command.slots
+                if self._spread:
+                    self._spread.together = command.together
+                self._commands.add(Go)
+                self._commands.discard(Hold)
+                self.restarted = command if command.era != self._wire.era else None
+            case _:
+                self._commands.add(type(command))
 
     def _socket(self, kind: int, address: str) -> zmq.Socket[bytes]:
         socket = self._context.socket(kind)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from configs.errors import OutputError
+from configs.errors import OutputError, PosestreamError
 
 SEGMENTS = ".segments"
 """In a recording's output folder: what an interrupted run is continued from; gone once the source is done with."""
@@ -55,7 +55,7 @@ def writing(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except OutputError:
+    except PosestreamError:  # some are OSErrors too
         raise
     except OSError as error:
         reason = error.strerror or type(error).__name__

@@ -32,6 +32,25 @@ def with_credentials(url: Url, file: str | None) -> Url:
     return url.with_user(user, password) if user or password else url
 
 
+def check_private(status: os.stat_result, what: str, label: str) -> None:
+    """Make sure that nobody else can read a file that holds secrets.
+
+    Args:
+        status: of the file.
+        what: it is, for people.
+        label: its path, for people.
+
+    Raises:
+        RefusedError: others may read it, or it belongs to another user.
+    """
+    if os.name != "posix":
+        return
+    if status.st_uid not in (0, os.geteuid()):
+        raise RefusedError(f"{what} belongs to another user; make a file of your own")
+    if status.st_mode & _OTHERS:
+        raise RefusedError(f"{what} can be read by others; run: chmod 600 {label}")
+
+
 def user_in(path: str, host: str) -> tuple[str, str] | None:
     """User and password that a file names for a host; None: it names none.
 
@@ -41,9 +60,7 @@ def user_in(path: str, host: str) -> tuple[str, str] | None:
     """
     label = printable(path)
     try:
-        status = os.stat(path)
-        if os.name == "posix" and (status.st_mode & _OTHERS or status.st_uid not in (0, os.geteuid())):
-            raise RefusedError(f"credentials {label} can be read by others; run: chmod 600 {label}")
+        check_private(os.stat(path), f"credentials {label}", label)
         found = netrc.netrc(path).authenticators(host)
     except RefusedError:
         raise

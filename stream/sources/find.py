@@ -12,8 +12,10 @@ from typing import Literal
 
 from configs.errors import ConfigError, SourceError
 from stream.address import printable, uri_of
+from stream.message_file import ENDING
 from stream.messages import SourceSpec
 from stream.sources.named import Found, live_found
+from stream.sources.replay import recorded_sources
 from stream.sources.streams_list import read_streams
 
 VIDEO_ENDINGS = frozenset(
@@ -23,33 +25,43 @@ VIDEO_ENDINGS = frozenset(
 IMAGE_ENDINGS = frozenset(".avif .bmp .heic .heif .jp2 .jpeg .jpg .png .ppm .tif .tiff .webp".split())
 
 
-def find(sources: Sequence[str], realtime: bool = False, allow_pipe: bool = False) -> list[SourceSpec]:
+def find(
+    sources: Sequence[str],
+    realtime: bool = False,
+    allow_pipe: bool = False,
+    taken: Iterable[str] = (),
+    name: str = "",
+) -> list[SourceSpec]:
     """The sources that are meant, in order, names unique.
 
     A folder stands for the videos in it, sorted by name; without any, for its images as one source. A GIF beside
     images is no video. A file named by itself is taken whatever its ending. What `live_found` knows is live; a
-    .streams file stands for the sources in it.
+    .streams file stands for the sources in it, a .psm file for those whose messages it holds.
 
     Args:
         sources: as typed.
         realtime: files and folders are played at their own clock, as if they were live.
         allow_pipe: a path may be a named pipe.
+        taken: names that others have.
+        name: how a source is to be called; empty: as its address says.
 
     Raises:
         ConfigError: an empty name, or a list that cannot be used.
         SourceError: one of them is none.
     """
+    if any(source.endswith(ENDING) for source in sources):
+        return _recorded(sources)
     found = [each for source in sources for each in _listed(source, allow_pipe)]
-    taken: set[str] = set()
+    names = set(taken)
     unique = []
     for kind, uri, said in found:
-        stem = name = said
+        stem = free = name or said
         number = 1
-        while name in taken:
+        while free in names:
             number += 1
-            name = f"{stem}-{number}"
-        taken.add(name)
-        unique.append(SourceSpec(name, kind, uri, realtime=realtime and kind in ("file", "images")))
+            free = f"{stem}-{number}"
+        names.add(free)
+        unique.append(SourceSpec(free, kind, uri, realtime=realtime and kind in ("file", "images")))
     return unique
 
 
@@ -61,6 +73,13 @@ def image_names(names: Iterable[str]) -> list[str]:
 def video_names(names: Iterable[str]) -> list[str]:
     """Names of videos as people count."""
     return sorted((name for name in names if _ends(name, VIDEO_ENDINGS)), key=_counted)
+
+
+def _recorded(sources: Sequence[str]) -> list[SourceSpec]:
+    if len(sources) > 1:
+        raise ConfigError(f"a {ENDING} file is replayed alone; give no other --source")
+    path = os.path.expanduser(sources[0])
+    return [SourceSpec(name, "messages", uri_of(path)) for name in recorded_sources(path)]
 
 
 def _listed(source: str, allow_pipe: bool) -> list[Found]:

@@ -9,11 +9,11 @@ from typing import Literal
 from configs.errors import SourceError
 from configs.sources import DecodeSettings, LiveSettings
 from stream.messages import Begin, End, Frame, Pixels, SourceSpec, Status
+from stream.position import Place, from_state, to_state
 from stream.sources.connection import Connection, Disconnected, Opener, Taken
 from stream.sources.livetime import LiveClock, Pace
 from stream.sources.openers import opener_of
 from stream.sources.picture import orientation, pixel_aspect, upright_rgb
-from stream.sources.position import BEGINNING, from_state, to_state
 from stream.sources.retry import Retry
 
 _DEGRADED_NS = 5 * 10**9  # for so long after a damaged frame
@@ -55,10 +55,10 @@ class LiveSource:
         self._opener = opener
         self._retry = Retry(live)
         state = spec.states.get("decode")
-        self._index, epoch = from_state(state) if state else BEGINNING
-        self._from = self._index
+        last = from_state(state) if state else Place(-1, -1)
+        self._index = self._from = last.index + 1
         self._worked = bool(state)
-        self._clock = LiveClock(epoch)
+        self._clock = LiveClock(last.epoch)
         self._frames: Iterator[Frame] = iter(())
         self._first: Frame | None = None
         self._fps = settings.assumed_fps
@@ -98,7 +98,7 @@ class LiveSource:
             self._tell("failed", problem.removeprefix(f"{self._spec.label}: "))
         lost = self._index - self._from - self._given
         lost_by = {"damaged": lost} if lost else {}
-        return End(self._spec.name, self._given, self._damaged, self._stopped, problem, lost=lost_by)
+        return End(self._spec.name, self._given, self._damaged, self._stopped, problem, lost=lost_by, before=self._from)
 
     def close(self) -> None:
         """Close the connection, if there is one."""
@@ -107,7 +107,7 @@ class LiveSource:
 
     def state(self) -> bytes:
         """What `SourceSpec.states["decode"]` takes to go on after a restart: the next index, the epoch."""
-        return to_state(self._index, self._clock.epoch)
+        return to_state(Place(self._index - 1, self._clock.epoch))
 
     def _read(self, opener: Opener) -> Iterator[Frame]:
         """Frames of one connection after another."""
@@ -185,7 +185,7 @@ class LiveSource:
             height=array.shape[0],
             pixels=Pixels(array),
             flags=(*flags, "damaged") if picture.is_corrupt else flags,
-            dropped=skipped,
+            dropped={"damaged": skipped} if skipped else {},
             pixel_aspect=pixel_aspect(kind.aspect, way),
         )
 

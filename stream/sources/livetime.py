@@ -67,10 +67,14 @@ class LiveClock:
 class Pace:
     """Waits until a frame is due at the speed at which frames are shown; lateness is not made up for."""
 
-    def __init__(self) -> None:
-        self._shift_ns = 0
-        """From a frame's time to the monotonic clock."""
-        self._epoch: int | None = None
+    def __init__(self, shift_ns: int | None = None) -> None:
+        """Before the first frame.
+
+        Args:
+            shift_ns: from a frame's time to the monotonic clock at which it is due; None: the first one is due at once.
+        """
+        self._shift_ns = shift_ns or 0
+        self._epoch = None if shift_ns is None else 0
         """Of the last frame; the clock of another one begins anew."""
 
     def wait(self, frame: Frame, stop: Callable[[], bool]) -> None:

@@ -19,7 +19,7 @@ class Mailbox(Generic[T]):
         """
         self.changed = changed or Condition()
         self._item: T | None = None
-        self._lost = 0
+        self._lost: dict[str, int] = {}
         self._dropped: dict[str, int] = {}
         self._closed = False
 
@@ -39,8 +39,15 @@ class Mailbox(Generic[T]):
         with self.changed:
             self._drop(cause)
 
-    def take(self, timeout_s: float | None = None) -> tuple[T, int] | None:
-        """The item, and how many were dropped since the one before it.
+    def empty(self, cause: str) -> None:
+        """Drop the item that lies there, if there is one."""
+        with self.changed:
+            if self._item is not None:
+                self._item = None
+                self._drop(cause)
+
+    def take(self, timeout_s: float | None = None) -> tuple[T, dict[str, int]] | None:
+        """The item, and how many were dropped since the one before it, by cause.
 
         None after `timeout_s` seconds (None: however long it takes) and, always, once the mailbox is closed and empty.
         """
@@ -49,7 +56,7 @@ class Mailbox(Generic[T]):
             if self._item is None:
                 return None
             taken = self._item, self._lost
-            self._item, self._lost = None, 0
+            self._item, self._lost = None, {}
             return taken
 
     def close(self) -> None:
@@ -77,5 +84,5 @@ class Mailbox(Generic[T]):
             return dict(self._dropped)
 
     def _drop(self, cause: str) -> None:
-        self._dropped[cause] = self._dropped.get(cause, 0) + 1
-        self._lost += 1
+        for counts in (self._dropped, self._lost):
+            counts[cause] = counts.get(cause, 0) + 1

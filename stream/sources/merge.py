@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from threading import Condition, Thread
 
 from msgspec import structs
 
 from configs.errors import SourceError
+from stream.changes import Add, Change, Pause, Remove, no_changes
 from stream.messages import Begin, Cut, End, Frame, Message, Status
 from stream.sources.mailbox import Mailbox
 from stream.sources.source import Live, Source
@@ -33,30 +34,38 @@ def in_turn(sources: Iterable[Source], stop: Callable[[], bool], cut_every: int 
             source.close()
 
 
-def merged(sources: Sequence[Live], stop: Callable[[], bool], recordings: Sequence[Source] = ()) -> Iterator[Message]:
+def merged(
+    sources: Sequence[Live],
+    stop: Callable[[], bool],
+    recordings: Sequence[Source] = (),
+    changes: Callable[[], Iterable[Live | Change]] = no_changes,
+) -> Iterator[Message]:
     """Messages of live sources as they come, round robin: each is read by a thread, of whose frames the newest counts.
 
     `Frame.dropped` says how many of its source were replaced since the one before; a Status comes when it changes.
     Recordings are read in turn by one more thread, which waits for its frames to be taken. Ends when all sources have
     ended; once `stop()` is true they are asked to, and who does not within a second is left behind.
+
+    Args:
+        sources: read from the start.
+        stop: asked ten times a second and at each frame, as is `changes`.
+        recordings: read in turn.
+        changes: what has been asked for since its last call; a source comes in the place of its Add.
     """
     changed = Condition()
     readers: list[_Reader | _Row] = [_Reader(source, changed) for source in sources]
     readers += [_Row(recordings, changed)] if recordings else []
-    stopped_s: float | None = None
     try:
         for reader in readers:
             reader.start()
-        while waited_for := [reader for reader in readers if not reader.ended]:
-            for reader in waited_for:
+        while readers := [reader for reader in readers if not reader.ended]:
+            for change in changes():
+                _apply(change, readers, changed)
+            for reader in readers:
                 yield from reader.waiting()
             if stop():
-                stopped_s = stopped_s or time.monotonic()
-                for reader in waited_for:
+                for reader in readers:
                     reader.stop()
-                if time.monotonic() - stopped_s > _LEAVE_S:
-                    yield from (end for reader in waited_for for end in reader.left_behind())
-                    return
             with changed:
                 changed.wait_for(lambda: any(reader.ready for reader in readers), _TICK_S)
     finally:
@@ -64,6 +73,21 @@ def merged(sources: Sequence[Live], stop: Callable[[], bool], recordings: Sequen
             reader.stop()
         for reader in readers:
             reader.join(_LEAVE_S)
+
+
+def _apply(change: Live | Change, readers: list[_Reader | _Row], changed: Condition) -> None:
+    """Let a new source be read, or one of those that are read be stopped, rest or go on."""
+    if not isinstance(change, Change):
+        reader = _Reader(change, changed)
+        readers.append(reader)
+        reader.start()
+        return
+    for each in readers:
+        if isinstance(each, _Reader) and not isinstance(change, Add) and each.source == change.source:
+            if isinstance(change, Remove):
+                each.stop()
+            else:
+                each.pause(isinstance(change, Pause))
 
 
 def _messages(source: Source, cut_every: int = 0) -> Iterator[Message]:
@@ -92,14 +116,17 @@ class _Reader(Thread):
         self._error: BaseException | None = None
         self._told: Status | None = None
         self._cut_s = time.monotonic()
-        self._stopped = False
+        self._stopped_s: float | None = None
+        self._paused = False
+        self.source = source.status.source
+        """Its name."""
         self.ended = False
         """True once its End was given."""
 
     def run(self) -> None:
         try:
             for message in _messages(self._source):
-                if self._stopped and not isinstance(message, End):
+                if self._stopped_s is not None and not isinstance(message, End):
                     end = self._source.end()
                     unread = isinstance(message, Frame)  # read when it was too late
                     self._end = structs.replace(end, frames=end.frames - unread, stopped=True, problem="")
@@ -113,7 +140,14 @@ class _Reader(Thread):
 
     def stop(self) -> None:
         """Read no further."""
-        self._stopped = True
+        self._stopped_s = self._stopped_s or time.monotonic()
+
+    def pause(self, paused: bool) -> None:
+        """Take no more frames, or take them again; what comes meanwhile is dropped."""
+        with self._mailbox.changed:
+            self._paused = paused
+            if paused:
+                self._mailbox.empty("paused")
 
     @property
     def ready(self) -> bool:
@@ -123,6 +157,8 @@ class _Reader(Thread):
     def waiting(self) -> Iterator[Message]:
         """What has come since the last time: Begin, Status, the newest Frame, End; at most one of each.
 
+        A thread that does not come back within a second after `stop` is left behind, with an End.
+
         Raises:
             Exception: what ended the thread, if it was no SourceError.
         """
@@ -131,12 +167,12 @@ class _Reader(Thread):
         if self._begin is not None:
             yield self._begin
             self._begin = None
-        if (status := self._source.status) != self._told:
+        if (status := self._status()) != self._told:
             self._told = status
             yield status
         if taken is not None:
             frame, lost = taken
-            yield structs.replace(frame, dropped=frame.dropped + lost)
+            yield structs.replace(frame, dropped=_sum(frame.dropped, lost))
             yield from self._cut(frame)
         elif done:
             self.ended = True
@@ -144,10 +180,13 @@ class _Reader(Thread):
                 raise self._error
             if self._end is not None:
                 yield self._counted(self._end)
+        elif self._stopped_s is not None and time.monotonic() - self._stopped_s > _LEAVE_S:
+            self.ended = True
+            yield self._counted(structs.replace(self._source.end(), stopped=True))
 
-    def left_behind(self) -> Iterator[End]:
-        """What is said of a source whose thread does not come back."""
-        yield self._counted(structs.replace(self._source.end(), stopped=True))
+    def _status(self) -> Status:
+        status = self._source.status
+        return Status(status.source, "paused") if self._paused and status.state != "failed" else status
 
     def _counted(self, end: End) -> End:
         """The End with the frames that lay in the mailbox and were not taken."""
@@ -166,7 +205,8 @@ class _Reader(Thread):
             case Begin():
                 self._begin = message
             case Frame():
-                self._mailbox.put(message)
+                with self._mailbox.changed:  # no frame slips in while a pause begins
+                    self._mailbox.drop("paused") if self._paused else self._mailbox.put(message)
             case End():
                 self._end = message
 
@@ -180,6 +220,7 @@ class _Row(Thread):
         self._message: Message | None = None
         self._error: BaseException | None = None
         self._stopped = self._done = False
+        self._stopped_s = 0.0
         self.ended = False
         """True once all of its messages were given."""
 
@@ -202,6 +243,7 @@ class _Row(Thread):
     def stop(self) -> None:
         """Read no further."""
         with self._changed:
+            self._stopped_s = self._stopped_s or time.monotonic()
             self._stopped = True
             self._changed.notify_all()
 
@@ -211,20 +253,21 @@ class _Row(Thread):
         return not self.ended and (self._message is not None or self._done)
 
     def waiting(self) -> Iterator[Message]:
-        """The message that waits, if one does.
+        """The message that waits, if one does; a thread that does not come back after `stop` is left behind.
 
         Raises:
             Exception: what ended the thread.
         """
         with self._changed:
             message, self._message = self._message, None
-            self.ended = self._done and message is None
+            late = self._stopped and time.monotonic() - self._stopped_s > _LEAVE_S
+            self.ended = message is None and (self._done or late)
             self._changed.notify_all()
         if self.ended and self._error is not None:
             raise self._error
         if message is not None:
             yield message
 
-    def left_behind(self) -> Iterator[End]:
-        """Nothing: a recording is not waited for long enough to be told of."""
-        yield from ()
+
+def _sum(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    return {cause: one.get(cause, 0) + other.get(cause, 0) for cause in sorted({*one, *other})}

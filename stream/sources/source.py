@@ -16,6 +16,10 @@ from stream.sources.clock import Clock
 from stream.sources.picture import orientation, pixel_aspect, upright_rgb
 
 
+class NoFrames(SourceError):
+    """A recording that can be read, but holds no frame of the range."""
+
+
 class Source(Protocol):
     """A file, a folder, a camera or a stream."""
 
@@ -74,7 +78,7 @@ class Recording(ABC):
         self._frames = self.decoded()
         self._first = next(self._frames, None)
         if self._first is None and not self.stopped:
-            raise SourceError(f"{self.spec.label}: {self.why_empty()}")
+            raise NoFrames(f"{self.spec.label}: {self.why_empty()}")
         return None if self._first is None else self.begin(self._first)
 
     def read(self) -> Iterator[Frame]:

@@ -7,6 +7,16 @@ import re
 
 from configs.errors import ConfigError, SourceError
 from stream.address import printable
+from stream.sources.credentials import check_private
+
+_SECRET = re.compile(r"://[^/]*:.*@|(pass|pwd|token|secret|key|auth|sig)[^=&/;]*=", re.IGNORECASE)
+"""A password before the host, or a value whose name says that it is one."""
+
+
+def named_source(line: str) -> tuple[str, str]:
+    """Name and source of NAME=SOURCE; the name is empty where none is given."""
+    named = re.fullmatch(r"([\w .-]+?)\s*=\s*(\S.*)", line)
+    return (named[1], named[2]) if named else ("", line)
 
 
 def read_streams(path: str) -> list[tuple[str, str]]:
@@ -17,11 +27,12 @@ def read_streams(path: str) -> list[tuple[str, str]]:
     Raises:
         SourceError: the file cannot be read.
         ConfigError: it is empty, or holds another list.
+        RefusedError: it holds a password, and others may read it.
     """
     label = printable(path)
     try:
         with open(os.path.expanduser(path), encoding="utf-8") as file:
-            lines = [line.strip() for line in file]
+            status, lines = os.fstat(file.fileno()), [line.strip() for line in file]
     except OSError as error:
         raise SourceError(f"{label}: cannot be read: {error.strerror}; check the path") from None
     except UnicodeDecodeError:
@@ -30,10 +41,11 @@ def read_streams(path: str) -> list[tuple[str, str]]:
     for number, line in enumerate(lines, 1):
         if not line or line.startswith("#"):
             continue
-        named = re.fullmatch(r"([\w .-]+?)\s*=\s*(\S.*)", line)
-        name, source = (named[1], named[2]) if named else ("", line)
+        name, source = named_source(line)
         if source.endswith(".streams"):
             raise ConfigError(f"{label}: line {number} names another list; give its sources instead")
+        if _SECRET.search(source):
+            check_private(status, f"{label}: line {number} holds a password, and the file", label)
         found.append((name, source))
     if not found:
         raise ConfigError(f"{label}: names no source")

@@ -93,7 +93,7 @@ class Smoother:
             dt_s: (M,), at least 0: how long ago each was seen before.
         """
         tau_s, off = self._settings.tau_s, xy - self.xy[which]
-        if self._settings.method == "none" or tau_s == 0:
+        if self._settings.method in ("none", "offline") or tau_s == 0:
             self.xy[which] = xy
             return
         share = np.sqrt(np.square(off).sum(-1)) / (self._settings.jump_share * size_px[:, None])

@@ -53,7 +53,11 @@ def test_an_option_s_type_is_its_setting_s(name: str, kind: object) -> None:
         ),
         ("--end", "Up to this time of the source: seconds or hh:mm:ss (default: to its end)."),
         ("--save", "Write overlay.mp4."),
-        ("--smooth", "Smoothing of keypoints over time; none: as detected (default: ema)."),
+        (
+            "--smooth",
+            "Smoothing of keypoints over time; offline: without lag, in a second pass over a recording; "
+            "none: as detected (default: ema).",
+        ),
     ],
 )
 def test_the_help_says_range_and_default_of_the_setting(name: str, said: str) -> None:

@@ -198,7 +198,20 @@ BAD: list[tuple[str, Make, list[str], int, str]] = [
     ("unknown option", lambda bad, scene: bad.touch(), ["bad", "--bogus"], 2, "--bogus"),
     ("no such preset", lambda bad, scene: bad.touch(), ["bad", "--config", "none.yaml"], 2, "none.yaml"),
     ("time that is none", lambda bad, scene: bad.touch(), ["bad", "--start", "1:x"], 2, "hh:mm:ss"),
-    ("not yet", lambda bad, scene: bad.touch(), ["bad", "--web", "127.0.0.1:8080"], 2, "--web"),
+    (
+        "no port",
+        lambda bad, scene: bad.write_bytes(scene.read_bytes()),
+        ["bad", "--web", "localhost"],
+        2,
+        "web localhost: no address",
+    ),
+    (
+        "port elsewhere",
+        lambda bad, scene: bad.write_bytes(scene.read_bytes()),
+        ["bad", "--web", "192.0.2.7:80"],
+        5,
+        "192.0.2.7:80: Cannot",
+    ),
     (
         "missing weights",
         lambda bad, scene: bad.write_bytes(scene.read_bytes()),
@@ -262,7 +275,7 @@ def long_run(folder: Path, scene: Path, *arguments: str) -> subprocess.Popen[str
     for at in range(30):
         (folder / "long" / f"{at}.mp4").symlink_to(scene)
     process = subprocess.Popen(
-        [sys.executable, ROOT / "run_pipeline.py", "long", "--output", "out", *arguments],
+        [sys.executable, ROOT / "run_pipeline.py", "long", "--output", "out", "--set", "infer.workers=1", *arguments],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

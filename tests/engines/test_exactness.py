@@ -15,7 +15,8 @@ from safetensors.numpy import save_file
 
 from engines.backends import eager
 from engines.model.architecture import R50
-from engines.model.inference import Finder, Found
+from engines.model.found import Found
+from engines.model.inference import ProposalFinder
 from engines.model.parts import Parts
 from engines.model.roi import Limits
 from engines.model.roi_align import level_of
@@ -58,7 +59,7 @@ def _shapes() -> dict[str, tuple[int, ...]]:
 def find(case: Case, folder: Path) -> tuple[Found, Batch]:
     architecture = replace(R50, short_px=case.short_px, long_px=case.long_px)
     parts = _network(case.seed, case.growth, folder)
-    finder = Finder(parts, architecture, Limits(case.score_min, case.people_max))
+    finder = ProposalFinder(parts, architecture, Limits(case.score_min, case.people_max))
     with torch.inference_mode():
         pictures = [picture(height, width, case.seed + at) for at, (height, width) in enumerate(case.sizes)]
         batch = to_input(pictures, architecture, CPU)

@@ -22,7 +22,7 @@ from configs.schema import EngineSettings
 from configs.skeleton import SkeletonSettings
 from engines.backends import eager
 from engines.model.architecture import R50, ResNet
-from engines.model.inference import Finder
+from engines.model.inference import ProposalFinder
 from engines.model.keypoint_rcnn import KeypointRCNN
 from engines.model.roi import Limits
 from engines.ops.people import People
@@ -319,7 +319,7 @@ def test_frames_of_a_batch_that_are_alike_give_people_alike_frame_by_frame() -> 
         R50, body=ResNet((1, 1, 1, 1), width=8), short_px=96, long_px=160, channels=8, keypoint_features=(8, 8)
     )
     parts = eager.build(KeypointRCNN(architecture).eval().requires_grad_(False), torch.device("cpu"))
-    finder = Finder(parts, architecture, Limits(score_min=0.0, people_max=5))
+    finder = ProposalFinder(parts, architecture, Limits(score_min=0.0, people_max=5))
     frames = [np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)] * 2
     with torch.inference_mode():
         batch = to_input(frames, architecture, torch.device("cpu"))

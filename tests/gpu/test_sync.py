@@ -16,7 +16,8 @@ from safetensors.numpy import save_file
 
 from engines.backends import eager, graphs
 from engines.model.architecture import LITE, R50
-from engines.model.inference import Finder, Found
+from engines.model.found import Found
+from engines.model.inference import ProposalFinder
 from engines.model.keypoint_rcnn import KeypointRCNN
 from engines.model.parts import Parts
 from engines.model.roi import Limits
@@ -53,7 +54,7 @@ def frames() -> list[np.ndarray]:
 @torch.inference_mode()
 def find(parts: Parts, frames: list[np.ndarray]) -> Found:
     batch = to_input(frames, LITE, parts.device)
-    return Finder(parts, LITE, LIMITS).find(batch.images, batch.sizes)
+    return ProposalFinder(parts, LITE, LIMITS).find(batch.images, batch.sizes)
 
 
 def test_a_wait_would_have_been_noticed(waiting_is_an_error: Callable[[], None]) -> None:
@@ -136,7 +137,9 @@ def test_r50_gives_torchvision_s_results(case: Case, tmp_path: Path) -> None:
     frames = [picture(height, width, case.seed + at) for at, (height, width) in enumerate(case.sizes)]
     with torch.inference_mode():
         batch = to_input(frames, architecture, DEVICE)
-        found = Finder(parts, architecture, Limits(case.score_min, case.people_max)).find(batch.images, batch.sizes)
+        found = ProposalFinder(parts, architecture, Limits(case.score_min, case.people_max)).find(
+            batch.images, batch.sizes
+        )
     for at in range(len(case.sizes)):
         wanted = {key: golden[f"{case.name}/{at}/{key}"] for key in ("boxes", "scores", "keypoints", "logits")}
         mine, scale = found.image == at, batch.to_source[at]

@@ -13,7 +13,9 @@ from stream.messages import Begin, End, Frame, Message, Pixels, Poses, Slot, Sou
 from stream.wire import Wire
 
 PICTURE = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
-FRAME = Frame("cam", 1, 42, 1_400_000_000, 5, 6, 6, 4, Pixels(PICTURE, Slot(0, 3, 9)), ("damaged",), 2, {"decode": 7})
+FRAME = Frame(
+    "cam", 1, 42, 1_400_000_000, 5, 6, 6, 4, Pixels(PICTURE, Slot(0, 3, 9)), ("damaged",), {"busy": 2}, {"decode": 7}
+)
 
 
 def people(count: int) -> People:
@@ -65,7 +67,7 @@ def test_a_picture_outside_the_frame_store_cannot_travel() -> None:
 def test_another_version_is_refused() -> None:
     data = bytearray(wire().to_bytes(End("a", 1)))
     data[2] += 1
-    with pytest.raises(WireError, match=r"message starts with b'ps\\x05'; expected b'ps\\x04'"):
+    with pytest.raises(WireError, match=r"message starts with b'ps\\x06'; expected b'ps\\x05'"):
         wire().from_bytes(bytes(data))
 
 

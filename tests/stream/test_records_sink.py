@@ -25,7 +25,7 @@ def tracks(index: int, count: int) -> Tracks:
     shapes = [(count, 4), (count,), (count, 17, 2), (count, 17), (count, 17)]
     people = People(*(rng.uniform(0, 1, shape).astype(np.float32) for shape in shapes)) if count else nobody()
     pixels = Pixels(np.zeros((2, 2, 3), np.uint8))
-    frame = Frame("cam", 0, index, index * 33_366_667, 1, 2, 1280, 720, pixels, ("damaged",), 3)
+    frame = Frame("cam", 0, index, index * 33_366_667, 1, 2, 1280, 720, pixels, ("damaged",), {"busy": 3})
     return Tracks(frame, people, np.arange(1, count + 1), people.keypoints + 100)
 
 
@@ -139,10 +139,10 @@ def test_the_schema_in_the_docs_is_the_code_s() -> None:
 
 def test_a_live_record_says_how_old_it_is_and_what_was_lost_since_the_last_one(tmp_path: Path) -> None:
     begin = Begin(SourceSpec("cam", "file", "cam", str(tmp_path)), 1280, 720, 30.0, live=True)
-    one, two = (structs.replace(tracks(n, 1), frame=structs.replace(tracks(n, 1).frame, dropped=0)) for n in (1, 4))
+    one, two = (structs.replace(tracks(n, 1), frame=structs.replace(tracks(n, 1).frame, dropped={})) for n in (1, 4))
     wall_ns, captured_ns = 1_700_000_000_123_000_000, 10**9
     times = {"decode": captured_ns + 2_000_000, "track": captured_ns + 41_200_000}
-    late = structs.replace(two.frame, wall_ns=wall_ns, captured_ns=captured_ns, times_ns=times, dropped=2)
+    late = structs.replace(two.frame, wall_ns=wall_ns, captured_ns=captured_ns, times_ns=times, dropped={"busy": 2})
     lost = Drop(structs.replace(one.frame, index=2), "late", "infer")
     list(run_here([begin, one, lost, structs.replace(two, frame=late), End("cam", 5)], RecordsSink()))
     first, second = (json.loads(line) for line in (tmp_path / "keypoints.jsonl").read_text().splitlines())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,11 +17,12 @@ from media import noisy, write_video
 from configs.errors import OutputError
 from configs.load import load
 from configs.schema import Settings
-from stream.launch import Summary, launch
+from stream.launch import launch
 from stream.outputs import output_folders
 from stream.runtime.progress import Progress
-from stream.runtime.supervisor import StageError
+from stream.runtime.recovers import StageError
 from stream.sources.find import find
+from stream.summary import Summary
 
 COUNT, EVERY = 120, 8
 FACTORY = "numbered:Filmed"
@@ -95,7 +97,8 @@ def test_stages_that_die_or_hang_begin_again_at_the_last_commit(
     assert (summary.frames, summary.exit_code, summary.sources[0].complete) == (COUNT, 0, True)
     said = [note for note in summary.run.notes if "begin again" in note]
     assert said
-    assert said[-1].endswith("all stages begin again at the last commit (1 of 5 restarts in 60 s)")
+    # on a busy machine a stage that is well may be late, too
+    assert re.search(r"all stages begin again at the last commit \(\d of 5 restarts in 60 s\)$", said[-1])
 
 
 def test_stages_that_keep_dying_end_the_run_which_can_be_continued(whole: dict[str, bytes]) -> None:

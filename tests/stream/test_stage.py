@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from stream.messages import End, Message
+from stream.messages import End, Message, RunFigures
 from stream.stage import Chain, Stage, run_here
 
 
@@ -55,6 +55,22 @@ def test_what_a_stage_held_back_still_passes_the_later_ones() -> None:
     assert list(chain.process(numbers(1)[0])) == []
     assert list(chain.pause()) == numbers(1)
     assert first.held == second.held == []
+
+
+def test_all_stages_hear_of_the_figures_if_one_wants_them() -> None:
+    class Shows(Pairs):
+        wants_figures = True
+        seen: RunFigures | None = None
+
+        def figures(self, figures: RunFigures) -> None:
+            self.seen = figures
+
+    shows = Shows()
+    chain = Chain([Pairs(), Chain([Pairs(), shows])])
+    chain.figures(told := RunFigures([], 0, 0, {}, {}, {}, {}, 0, 1.5))
+    assert shows.seen is told
+    assert chain.wants_figures
+    assert not Chain([Pairs(), Pairs()]).wants_figures
 
 
 def test_all_stages_are_closed_though_one_fails() -> None:

@@ -19,7 +19,8 @@ from engines.backends import eager, openvino
 from engines.backends.choose import choose
 from engines.backends.task import Task
 from engines.model.architecture import LITE
-from engines.model.inference import Finder, Found
+from engines.model.found import Found
+from engines.model.inference import ProposalFinder
 from engines.model.keypoint_rcnn import KeypointRCNN
 from engines.model.parts import Parts
 from engines.model.roi import Limits
@@ -234,7 +235,7 @@ def test_a_backend_that_is_not_there_is_refused(network: KeypointRCNN) -> None:
 @torch.inference_mode()
 def _find(parts: Parts, frame: np.ndarray) -> Found:
     batch = to_input([frame], LITE, CPU)
-    return Finder(parts, LITE, Limits(score_min=0.05, people_max=30)).find(batch.images, batch.sizes)
+    return ProposalFinder(parts, LITE, Limits(score_min=0.05, people_max=30)).find(batch.images, batch.sizes)
 
 
 def _photograph() -> np.ndarray:

@@ -23,19 +23,25 @@ def frame(*pairs: tuple[int | None, int | None]) -> Frame:
 
 
 @pytest.mark.parametrize(
-    ("frames", "idf1", "switches", "found"),
+    ("frames", "idf1", "switches", "found", "mota"),
     [
-        ([frame((7, 1), (8, 2))] * 10, 1.0, 0, 1.0),
-        ([frame((7, 1), (8, 2))] * 5 + [frame((8, 1), (7, 2))] * 5, 0.5, 2, 1.0),  # they change places
-        ([frame((7, 1))] * 5 + [frame((None, 1))] * 5, 2 / 3, 0, 0.5),  # lost
-        ([frame((7, 1))] * 5 + [frame((None, 1))] * 2 + [frame((9, 1))] * 3, 2 * 5 / 18, 1, 0.8),  # comes back anew
-        ([frame((7, 1), (9, None))] * 4, 2 * 4 / 12, 0, 1.0),  # a track of nobody
-        ([frame((None, 1))] * 3, 0.0, 0, 0.0),  # nobody found
-        ([frame()], math.nan, 0, math.nan),
+        ([frame((7, 1), (8, 2))] * 10, 1.0, 0, 1.0, 1.0),
+        ([frame((7, 1), (8, 2))] * 5 + [frame((8, 1), (7, 2))] * 5, 0.5, 2, 1.0, 0.9),  # they change places
+        ([frame((7, 1))] * 5 + [frame((None, 1))] * 5, 2 / 3, 0, 0.5, 0.5),  # lost
+        (
+            [frame((7, 1))] * 5 + [frame((None, 1))] * 2 + [frame((9, 1))] * 3,
+            2 * 5 / 18,
+            1,
+            0.8,
+            0.7,
+        ),  # comes back anew
+        ([frame((7, 1), (9, None))] * 4, 2 * 4 / 12, 0, 1.0, 0.0),  # a track of nobody
+        ([frame((None, 1))] * 3, 0.0, 0, 0.0, 0.0),  # nobody found
+        ([frame()], math.nan, 0, math.nan, math.nan),
     ],
 )
-def test_known_cases(frames: list[Frame], idf1: float, switches: int, found: float) -> None:
-    assert identities(frames) == pytest.approx((idf1, switches, found), nan_ok=True)
+def test_known_cases(frames: list[Frame], idf1: float, switches: int, found: float, mota: float) -> None:
+    assert identities(frames) == pytest.approx((idf1, switches, found, mota), nan_ok=True)
 
 
 def test_a_track_stays_with_its_person_though_another_comes_nearer() -> None:

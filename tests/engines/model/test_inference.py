@@ -9,7 +9,7 @@ from torch import Tensor
 
 from engines.backends import eager
 from engines.model.architecture import LITE
-from engines.model.inference import Finder
+from engines.model.inference import ProposalFinder
 from engines.model.keypoint_rcnn import KeypointRCNN
 from engines.model.roi import Limits
 
@@ -18,13 +18,13 @@ EVERYBODY = Limits(score_min=0.0, people_max=10)
 
 
 @pytest.fixture(scope="module")
-def finder() -> Finder:
+def finder() -> ProposalFinder:
     torch.manual_seed(0)
     network = KeypointRCNN(LITE).eval().requires_grad_(False)
-    return Finder(eager.build(network, torch.device("cpu")), LITE, EVERYBODY)
+    return ProposalFinder(eager.build(network, torch.device("cpu")), LITE, EVERYBODY)
 
 
-def test_people_are_looked_for_again_where_the_rounds_of_suppression_were_not_enough(finder: Finder) -> None:
+def test_people_are_looked_for_again_where_the_rounds_of_suppression_were_not_enough(finder: ProposalFinder) -> None:
     judged = []
 
     def box_head(roi_features: Tensor) -> Sequence[Tensor]:

@@ -120,7 +120,7 @@ def test_stopped_while_it_rounds_it_goes_on_rounding(whole: Path, tmp_path: Path
         (["train-drawn", "--set", "run.bach=3"], 2, "--set: run.bach is unknown; did you mean batch?"),
         (["train-drawn", "--steps", "0"], 2, "--steps is 0; it should be greater than or equal to 1"),
         (["train-drawn", "--budget", "soon"], 2, "run.budget: got 'soon', expected a duration such as 2h, 90m or 1h30"),
-        (["train-dawn"], 2, "train-dawn: no such file; give a YAML file or a preset: train-coco, train-drawn, train-"),
+        (["train-dawn"], 2, "train-dawn: no such file; give a YAML file or a preset: bottom_up, train-coco, train-"),
         (["train-lite", "--data", "none.json"], 3, "none.json cannot be read: No such file or directory"),
         (["train-drawn", "--device", "tpu"], 2, "--device tpu: expected auto, cpu, cuda or cuda:N"),
         (["--resume"], 6, "no checkpoint.pt in"),

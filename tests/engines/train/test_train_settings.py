@@ -14,7 +14,7 @@ CPU = torch.device("cpu")
 
 
 def test_presets_of_trainings_and_of_pipelines_are_told_apart() -> None:
-    assert presets(TrainSettings) == ["train-coco", "train-drawn", "train-lite"]
+    assert presets(TrainSettings) == ["bottom_up", "train-coco", "train-drawn", "train-lite"]
     assert not set(presets()) & set(presets(TrainSettings))
     with pytest.raises(ConfigError, match=r"train-lite\.yaml: data is unknown"):
         load("train-lite")

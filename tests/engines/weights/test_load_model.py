@@ -237,7 +237,11 @@ def test_weights_that_do_not_say_what_they_are_for_are_not_taken_for_detectron2_
         ),
         ("lite", "a" * 300, "weights file a{300} cannot be read: File name too long$"),
         ("lite", str(ASSETS), f"weights file {ASSETS} is a folder: name a file in it$"),
-        ("r50x", "auto", r"no model r50x \(did you mean r50\?\): there are lite, lite-next, r50, r50-d2, r101, x101$"),
+        (
+            "r50x",
+            "auto",
+            r"no model r50x \(did you mean r50\?\): there are lite, lite-next, bottom-up, r50, r50-d2, r101, x101$",
+        ),
     ],
 )
 def test_a_wrong_name_is_answered_with_the_right_one(model: str, weights: str, wanted: str) -> None:

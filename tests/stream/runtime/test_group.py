@@ -6,7 +6,8 @@ from pathlib import Path
 
 from numbered import Patient, ledger, sources
 
-from configs.schema import InferSettings, RuntimeSettings, Settings
+from configs.runtime import RuntimeSettings
+from configs.schema import InferSettings, Settings
 from stream.runtime.supervisor import Supervisor
 
 

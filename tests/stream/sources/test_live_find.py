@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 
-from configs.errors import ConfigError, SourceError
+from configs.errors import ConfigError, RefusedError, SourceError
 from stream.sources.find import find
 from stream.sources.network import ALLOWED
 from stream.sources.url import SCHEMES
@@ -77,3 +78,30 @@ def test_each_scheme_that_is_read_has_its_allowed_protocols() -> None:
     assert not [
         protocols for protocols, _ in ALLOWED.values() if {"file", "concat", "pipe"} & set(protocols.split(","))
     ]
+
+
+@pytest.mark.parametrize(
+    ("line", "secret"),
+    [
+        ("door = rtsp://me:secret@cam/1", True),
+        ("rtsp://me:sec%40ret@cam/1", True),
+        ("http://cam/live?user=me&pwd=secret", True),
+        ("http://cam/user=me_password=secret_channel=1.sdp", True),
+        ("http://cam/hls.m3u8?access_token=secret", True),
+        ("rtsp://me@cam/1", False),
+        ("rtsp://cam:554/1?channel=1&rtsp_transport=udp", False),
+    ],
+)
+def test_a_list_that_holds_a_password_is_for_its_user_alone(tmp_path: Path, line: str, secret: bool) -> None:
+    file = tmp_path / "c.streams"
+    file.write_text(f"# cameras\n{line}\n")
+    file.chmod(0o640)
+    if not secret:
+        assert len(find([str(file)])) == 1
+        return
+    text = f"{file}: line 2 holds a password, and the file can be read by others; run: chmod 600 {file}"
+    with pytest.raises(RefusedError, match=f"^{re.escape(text)}$") as caught:
+        find([str(file)])
+    assert caught.value.exit_code == 8
+    file.chmod(0o600)
+    assert len(find([str(file)])) == 1

@@ -58,7 +58,7 @@ def test_pictures_that_are_cut_short_are_left_out_and_are_gaps() -> None:
     assert {number - frame.index for number, frame in zip(watch.numbers, watch.frames, strict=True)} == {0}
     assert not [number for number in watch.numbers[10:] if number % 10 == 9 and number > 20]
     frames = watch.frames
-    assert frames[-1].index + 1 == len(frames) + sum(frame.dropped for frame in frames)
+    assert frames[-1].index + 1 == len(frames) + sum(sum(frame.dropped.values()) for frame in frames)
     assert watch.ends[0].damaged >= 3
 
 

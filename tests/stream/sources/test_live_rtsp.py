@@ -52,7 +52,7 @@ def test_every_frame_is_the_camera_s_own_and_a_gap_in_index_shows_a_loss(serve: 
     assert len(set(watch.numbers)) == len(watch.numbers)  # none repeated
     offsets = {number - frame.index for number, frame in zip(watch.numbers, frames, strict=True)}
     assert len(offsets) == 1  # index counts the camera's frames, whether or not we had time for them
-    assert frames[-1].index + 1 == len(frames) + sum(frame.dropped for frame in frames)
+    assert frames[-1].index + 1 == len(frames) + sum(sum(frame.dropped.values()) for frame in frames)
     assert all(late.pts_ns > early.pts_ns for early, late in itertools.pairwise(frames))
     assert watch.ends[0].stopped
 
@@ -113,7 +113,7 @@ def test_lost_packets_are_flagged_and_nothing_else_is(serve: Serve, transport: s
 
 def test_damaged_frames_are_left_out_until_a_key_frame_where_that_is_asked_for(serve: Serve) -> None:
     with serve("--loss", "0.05").watched(skip_damaged=True) as watch:
-        watch.until(lambda me: sum(frame.dropped for frame in me.frames) > 10, 20)
+        watch.until(lambda me: sum(sum(frame.dropped.values()) for frame in me.frames) > 10, 20)
     assert not [frame for frame in watch.frames if "damaged" in frame.flags]
     (end,) = watch.ends
     assert end.damaged

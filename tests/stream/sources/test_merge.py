@@ -98,7 +98,7 @@ def test_frames_that_were_replaced_are_counted_on_the_next() -> None:
     indices = [frame.index for frame in frames]
     assert indices == sorted(set(indices))
     assert indices[-1] == 499
-    assert [frame.dropped for frame in frames] == [
+    assert [frame.dropped.get("busy", 0) for frame in frames] == [
         now - before - 1 for before, now in zip([-1, *indices], indices, strict=False)
     ]
 

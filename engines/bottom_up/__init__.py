@@ -1,0 +1,1 @@
+"""People bottom-up: keypoints of the whole picture in one pass, then grouping."""

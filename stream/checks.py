@@ -1,0 +1,43 @@
+"""Whether what a run is asked to give can be given: found out before a model is loaded."""
+
+from __future__ import annotations
+
+from configs.errors import ConfigError
+from configs.schema import Settings
+from engines.ops.skeleton import Skeleton
+from stream.export.formats import check_formats
+from stream.messages import SourceSpec
+from stream.render import check_opencv
+
+
+def check(settings: Settings, sources: list[SourceSpec]) -> str | None:
+    """The page's address where only who has it can see the page; None: there is no page, or anybody here can.
+
+    Raises:
+        PosestreamError: something cannot be written, sent or shown.
+    """
+    check_opencv()
+    if settings.smooth.method == "offline" and any(spec.live for spec in sources):
+        raise ConfigError("--smooth offline needs recordings; of a live source --smooth one-euro has the least lag")
+    check_formats(settings.records.formats, Skeleton(settings.skeleton))
+    if settings.publish.addresses:
+        from stream.sinks.endpoint import check_publish
+
+        check_publish(settings.publish)
+    if settings.dump.file is not None:
+        from stream.sinks.dump import check_dump
+
+        check_dump(settings.dump, sources, settings.output.overwrite)
+    if settings.window.show:
+        from stream.sinks.window import check_window
+
+        check_window()
+    if settings.restream.address is not None:
+        from stream.sinks.restream_target import check_restream
+
+        check_restream(settings.restream, sources, settings.live)
+    if settings.web.address is not None:
+        from stream.web.address import check_web
+
+        return check_web(settings.web)
+    return None

@@ -1,0 +1,1 @@
+"""Keypoint records to and from other programs' formats."""
