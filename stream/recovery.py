@@ -31,9 +31,7 @@ class Recovery:
         """
         self._settings, self._specs, self._progress = settings, specs, progress
         recordings = () if settings.dump.file else (spec for spec in specs if spec.folder and is_recording(spec))
-        self._recordings = {
-            spec.name: spec for spec in recordings
-        }  # a dump holds each message once, and goes on nowhere
+        self._recordings = {spec.name: spec for spec in recordings}  # a dump holds each message once
         self._jobs: dict[str, Job] = {}
         """Of the recordings whose folders say what is being made there."""
         self._commits: dict[str, Commit] = {}
