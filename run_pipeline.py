@@ -97,6 +97,7 @@ def _run(given: dict[str, Any]) -> int:
         print("posestream: a camera cannot wait: frames that nobody has time for are dropped", file=sys.stderr)
 
     from stream.checks import check
+    from stream.expected import Expected
     from stream.interrupts import Interrupts
     from stream.launch import launch
     from stream.outputs import output_folders
@@ -110,7 +111,7 @@ def _run(given: dict[str, Any]) -> int:
             from stream.demo import with_scene
 
             specs = [with_scene(specs[0])]
-        with ProgressLine(settings.runtime.quiet) as line:
+        with ProgressLine(settings.runtime.quiet, Expected(specs)) as line:
             summary, failure = launch(settings, specs, interrupts.count, line.show)
         _tell(summary, settings.runtime.quiet, given["json"])
         if not settings.source.uris and summary.frames:
@@ -126,35 +127,26 @@ def _run(given: dict[str, Any]) -> int:
 def _sources(settings: Settings) -> list[SourceSpec]:
     from stream.messages import SourceSpec
     from stream.sources.find import find
+    from stream.sources.folder import Wanted
 
     source = settings.source
-    return find(source.uris, source.realtime, source.allow_pipe) if source.uris else [SourceSpec("demo", "file", "")]
+    if not source.uris:
+        return [SourceSpec("demo", "file", "")]
+    wanted = Wanted(source.recursive, source.include, source.exclude)
+    return find(source.uris, source.realtime, source.allow_pipe, wanted=wanted)
 
 
 def _tell(summary: Summary, quiet: bool, as_json: bool) -> None:
-    for source in summary.sources:
-        if source.problem:
-            print(f"posestream: {source.problem}", file=sys.stderr)
-        elif source.damaged:
-            print(f"posestream: {source.uri}: {source.damaged} of its parts are damaged", file=sys.stderr)
-        for note in source.notes:
-            print(f"posestream: {note}", file=sys.stderr)
+    from stream.closing_words import problems, results
+
+    for line in problems(summary):
+        print(f"posestream: {line}", file=sys.stderr)
     if as_json:
         import msgspec
 
         print(msgspec.json.encode(summary).decode())
     elif not quiet:
-        _tell_outputs(summary)
-
-
-def _tell_outputs(summary: Summary) -> None:
-    for source in summary.sources:
-        if source.outputs:
-            print(f"{source.source}: {source.frames} frames" + ("" if source.complete else ", not complete"))
-            for name in source.outputs:
-                print(f"  {Path(source.folder) / name}")
-    if not all(source.before for source in summary.sources):
-        print(f"{summary.done} frames in {summary.seconds:.1f} s, {summary.fps:.1f} fps")
+        print(*results(summary), sep="\n")
 
 
 def _say(error: Exception) -> int:

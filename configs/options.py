@@ -80,9 +80,14 @@ OPTIONS = (
         "--source -s",
         "Source",
         "source.uris",
-        "File, folder, glob, camera (0, /dev/video0), address (rtsp://, http://, …), - or .streams list; repeatable. "
+        "File, folder, glob, camera (0, /dev/video0), address (rtsp://, http://, …), -, or a list of them "
+        "(.streams, .csv, .jsonl); NAME=SOURCE names it; repeatable. "
         "None: a demo.",
     ),
+    Option("--recursive -r", "Source", "source.recursive"),
+    Option("--include", "Source", "source.include", metavar="GLOB"),
+    Option("--exclude", "Source", "source.exclude", metavar="GLOB"),
+    Option("--jobs", "Source", "runtime.decoders"),
     Option("--start", "Source", "decode.start_s", metavar="TIME"),
     Option("--end", "Source", "decode.end_s", metavar="TIME"),
     Option("--realtime/--lossless", "Source", "source.realtime"),
@@ -123,8 +128,7 @@ OPTIONS = (
     Option(
         "--resume",
         "Output",
-        text="Go on with an interrupted run; later.",
-        later="comes in a later version; --start goes on from a time",
+        text="Go on with an interrupted run; the same command does so by itself.",
     ),
     Option("--show/--no-show", "Live view", "window.show"),
     Option("--web", "Live view", "web.address", metavar="[HOST:]PORT"),

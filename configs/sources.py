@@ -20,6 +20,13 @@ class SourceSettings(Section):
         "network.",
     )
     realtime: bool = Field(False, description="Play files at their own clock, as if they were live: late frames drop.")
+    recursive: bool = Field(False, description="Take the files of all folders in a folder, too.")
+    include: Annotated[tuple[str, ...], BeforeValidator(one_or_more)] = Field(
+        (), description="Of folders and globs only files whose path, name or folder fits one of these globs."
+    )
+    exclude: Annotated[tuple[str, ...], BeforeValidator(one_or_more)] = Field(
+        (), description="Of folders and globs no file whose path, name or folder fits one of these globs."
+    )
     allow_pipe: bool = Field(False, description="Read named pipes too; standard input is - and needs no leave.")
 
     @property

@@ -18,6 +18,7 @@ from stream.pipeline import Pipeline
 from stream.records import Record, Recorder
 from stream.runtime.metrics import Metered, StageMeter, timed
 from stream.sources.find import find
+from stream.sources.folder import Wanted
 from stream.stage import Chain, run_here
 
 Named = str | Path | int
@@ -69,7 +70,9 @@ def tracks(
     changes, typed = keywords(options)
     settings = resolve(load(config, (), changes, typed))
     named = [source] if isinstance(source, Named) else source
-    specs = find([str(each) for each in named], settings.source.realtime, settings.source.allow_pipe)
+    section = settings.source
+    wanted = Wanted(section.recursive, section.include, section.exclude)
+    specs = find([str(each) for each in named], section.realtime, section.allow_pipe, wanted=wanted)
     return _records(specs, settings, on_problem, stop or (lambda: False))  # mistakes are raised here, not at a frame
 
 

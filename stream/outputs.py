@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import resource
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -18,6 +19,7 @@ from stream.job import difference, is_recording, job_of
 from stream.messages import SourceSpec
 from stream.unfinished import LOCK, clear, is_vacant, left_in
 
+_OTHER_FILES = 512
 _WRITTEN = ("overlay.mp4", "keypoints.jsonl", "run.json", "frame.png")
 
 
@@ -38,6 +40,7 @@ def output_folders(specs: Sequence[SourceSpec], settings: Settings) -> Iterator[
     Raises:
         OutputError: a folder cannot be made, is another run's, or an output would replace a source or become one.
     """
+    _allow_open(len(specs))
     with ExitStack() as held:
         placed = []
         for spec, path in zip(specs, _wanted(specs, settings.output.folder), strict=True):
@@ -45,6 +48,16 @@ def output_folders(specs: Sequence[SourceSpec], settings: Settings) -> Iterator[
             placed.append(structs.replace(spec, folder=str(folder)))
         _refuse_outputs_as_sources(placed, settings.source.uris)
         yield placed
+
+
+def _allow_open(count: int) -> None:
+    """Let this process hold a lock for each of so many folders, as far as the system does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = count + _OTHER_FILES
+    if resource.RLIM_INFINITY != soft < needed:
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE, (needed if hard == resource.RLIM_INFINITY else min(needed, hard), hard)
+        )
 
 
 def _wanted(specs: Sequence[SourceSpec], output: str | None) -> list[Path]:

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, ProgressColumn, TaskID, TextColumn, TimeRem
 from rich.progress import Progress as Bar
 from rich.table import Table
 
+from stream.expected import Expected
 from stream.live_rows import HEADINGS, LiveRows
 from stream.runtime.progress import Progress
 
@@ -25,8 +26,9 @@ class ProgressLine:
     Nothing where there is no terminal, but for the notes.
     """
 
-    def __init__(self, quiet: bool) -> None:
-        """Show on standard error, unless it is no terminal or `quiet`."""
+    def __init__(self, quiet: bool, expected: Expected) -> None:
+        """Show on standard error, unless it is no terminal or `quiet`; `expected` tells what the whole is."""
+        self._expected = expected
         console = self._console = Console(stderr=True, quiet=quiet)
         columns: list[ProgressColumn | str] = [
             TextColumn("{task.description}"),
@@ -63,7 +65,7 @@ class ProgressLine:
             return
         self._show_sources(progress)
         stages = progress.stages()
-        done = stages["track"].frames if "track" in stages else 0
+        done = progress.frames()
         people = sum(beat.people for beat in progress.beats.values())
         busy = {name: figures.busy_s for name, figures in stages.items()}
         self._window.append((time.monotonic(), done, people, busy))
@@ -82,8 +84,7 @@ class ProgressLine:
         spent_s, frames = now_s - then_s, done - done_then
         spent = {name: seconds - busy_then.get(name, 0.0) for name, seconds in busy.items()}
         slowest = max(spent, key=lambda name: spent[name], default="")
-        expected = [begin.frames for begin in progress.began.values()]
-        total = sum(count or 0 for count in expected) if expected and all(expected) else None
+        total = self._expected.frames(progress)
         at = [name for name in progress.began if name not in progress.ended]
         self._bar.update(
             self._task,

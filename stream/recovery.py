@@ -19,6 +19,8 @@ from stream.runtime.reports import Failed, Reached
 from stream.runtime.restarts import Restarts
 from stream.unfinished import Commit, clear, left_in, read_commit, write_commit, write_job
 
+_SAID_MAX = 20
+
 
 class Recovery:
     """What is done of the recordings of a run."""
@@ -59,9 +61,11 @@ class Recovery:
 
     def announce(self) -> None:
         """Let the progress know what is done already, and say where the run goes on."""
-        for spec in self._specs:
-            if spec.name in self.finished:
-                self._progress.notes.append(f"{spec.name} is finished in {spec.folder}: nothing is to be done")
+        done = [spec for spec in self._specs if spec.name in self.finished]
+        notes = [f"{spec.name} is finished in {spec.folder}: nothing is to be done" for spec in done]
+        if len(notes) > _SAID_MAX:
+            notes = [f"{len(done)} of {len(self._specs)} sources are finished: nothing is to be done with them"]
+        self._progress.notes += notes
         for name, commit in self._commits.items():
             self._progress.go_on(name, commit.cut, commit.frames, commit.people, commit.seconds)
             of = f" of {commit.of}" if commit.of else ""

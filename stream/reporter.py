@@ -15,6 +15,7 @@ from configs.schema import Settings
 from stream.export.after_run import AfterRun
 from stream.export.clip import RECORDS
 from stream.export.formats import FORMATS
+from stream.ledger import enter, ledger_of
 from stream.messages import SourceSpec
 from stream.recovery import Recovery
 from stream.runtime.progress import Delivered, Progress
@@ -47,6 +48,7 @@ class Reporter:
         self._before: dict[str, dict[str, tuple[int, int]]] = {}
         self._rows_before: dict[str, tuple[int, int] | None] = {}
         self.add(specs)
+        self._ledger = ledger_of(specs)
         self.problem: PosestreamError | None = None
         """Why a run.json or a format could not be written, of the first such."""
 
@@ -116,19 +118,25 @@ class Reporter:
         if self._recorded(spec):
             self.problem = self.problem or self._after.wait(spec)
         source = self._written[spec.name] = self._source(spec, self._before[spec.name])
-        if not source.outputs:
+        try:
+            if source.outputs:
+                self._write_file(spec, source)
             self._recovery.close(spec.name)
-            return
+            if self._ledger:
+                enter(self._ledger, source)
+        except OutputError as error:
+            self.problem = self.problem or error
+
+    def _write_file(self, spec: SourceSpec, source: SourceSummary) -> None:
         path = Path(spec.folder) / "run.json"
         file = SourceFile("run.v2", source, self._run(), self._recovery.job(spec.name))
         try:
             with writing(path):
                 part_of(path).write_bytes(msgspec.json.format(msgspec.json.encode(file), indent=2) + b"\n")
             finish(path)
-            self._recovery.close(spec.name)
-        except OutputError as error:
+        except OutputError:
             part_of(path).unlink(missing_ok=True)
-            self.problem = self.problem or error
+            raise
 
     def _recorded(self, spec: SourceSpec) -> bool:
         """Whether this run has written records of the source."""

@@ -42,6 +42,13 @@ class SourceSummary(Struct, frozen=True):
     """An earlier run has done all of it, and this one nothing."""
 
     @property
+    def state(self) -> str:
+        """done, damaged, failed or stopped, as in the ledger."""
+        if self.problem or self.damaged:
+            return "failed" if self.unusable else "damaged"
+        return "done" if self.complete else "stopped"
+
+    @property
     def unusable(self) -> bool:
         """Whether no frame of it could be read."""
         return bool(self.problem) and self.frames == 0 and not self.outputs
@@ -90,7 +97,7 @@ class Summary(Struct, frozen=True):
 
     @property
     def exit_code(self) -> int:
-        """0; 3 where a source was unusable, 4 where one was damaged: of a run that ended by itself."""
-        if any(source.unusable for source in self.sources):
+        """0; 3 where no source could be used, 4 where one could not, or was damaged: of a run that ended by itself."""
+        if all(source.unusable for source in self.sources):
             return SourceError.exit_code
         return _DAMAGED if any(source.problem or source.damaged for source in self.sources) else 0

@@ -61,6 +61,7 @@ class Progress:
     """Of sources that were open at a restart, or are continued: what had passed before it."""
     _before_s: dict[str, float] = field(default_factory=dict)
     """Source that is continued -> how long it had been worked on before."""
+    _ended_frames: int = 0
     _at_cut: dict[str, Counts] = field(default_factory=dict)
 
     def seconds(self, source: str) -> float:
@@ -102,6 +103,7 @@ class Progress:
         """Take note of a source that has ended."""
         self.ended[ended.end.source] = ended
         self._ended_s[ended.end.source] = time.monotonic()
+        self._ended_frames += self.counts(ended.end.source).frames
 
     def counts(self, source: str) -> Counts:
         """What of a source has passed the whole pipeline; of one that is open, up to the last beat."""
@@ -110,6 +112,10 @@ class Progress:
             return _sum(before, self.ended[source].counts)
         now = next((beat.sources[source] for beat in self.beats.values() if source in beat.sources), Counts())
         return _sum(before, now)
+
+    def frames(self) -> int:
+        """Frames of all sources that have passed the whole pipeline, also in runs before; up to the last beat."""
+        return self._ended_frames + sum(self.counts(name).frames for name in self.began if name not in self.ended)
 
     def dropped(self, source: str) -> dict[str, int]:
         """Cause -> frames lost. What a live source gave and nothing else tells of was under way when stages ended."""

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import glob
 import os
-import re
 import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
 
 from configs.errors import ConfigError, SourceError
 from stream.address import printable, uri_of
 from stream.message_file import ENDING
 from stream.messages import SourceSpec
+from stream.sources.folder import ALL, Wanted, counted, file_name, in_folder
 from stream.sources.named import Found, live_found
 from stream.sources.replay import recorded_sources
-from stream.sources.streams_list import read_streams
-
-VIDEO_ENDINGS = frozenset(
-    ".3gp .asf .avi .flv .gif .h264 .h265 .hevc .m2ts .m4v .mjpeg .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogv .ts .vob "
-    ".webm .wmv .y4m".split()
-)
-IMAGE_ENDINGS = frozenset(".avif .bmp .heic .heif .jp2 .jpeg .jpg .png .ppm .tif .tiff .webp".split())
+from stream.sources.streams_list import named_source, read_streams
+from stream.sources.table import ENDINGS, Row, read_table
 
 
 def find(
@@ -31,12 +25,13 @@ def find(
     allow_pipe: bool = False,
     taken: Iterable[str] = (),
     name: str = "",
+    wanted: Wanted = ALL,
 ) -> list[SourceSpec]:
     """The sources that are meant, in order, names unique.
 
-    A folder stands for the videos in it, sorted by name; without any, for its images as one source. A GIF beside
-    images is no video. A file named by itself is taken whatever its ending. What `live_found` knows is live; a
-    .streams file stands for the sources in it, a .psm file for those whose messages it holds.
+    A folder stands for what `in_folder` finds. A file named by itself is taken whatever its ending. What `live_found`
+    knows is live. A .streams file and a table of `read_table` stand for the sources in them, a .psm file for those
+    whose messages it holds. NAME=SOURCE gives a source a name.
 
     Args:
         sources: as typed.
@@ -44,6 +39,7 @@ def find(
         allow_pipe: a path may be a named pipe.
         taken: names that others have.
         name: how a source is to be called; empty: as its address says.
+        wanted: which files of folders and globs.
 
     Raises:
         ConfigError: an empty name, or a list that cannot be used.
@@ -51,28 +47,19 @@ def find(
     """
     if any(source.endswith(ENDING) for source in sources):
         return _recorded(sources)
-    found = [each for source in sources for each in _listed(source, allow_pipe)]
+    found = [each for source in sources for each in _listed(source, allow_pipe, wanted)]
     names = set(taken)
     unique = []
-    for kind, uri, said in found:
+    for kind, uri, said, start_s, end_s in found:
         stem = free = name or said
         number = 1
         while free in names:
             number += 1
             free = f"{stem}-{number}"
         names.add(free)
-        unique.append(SourceSpec(free, kind, uri, realtime=realtime and kind in ("file", "images")))
+        at_its_clock = realtime and kind in ("file", "images")
+        unique.append(SourceSpec(free, kind, uri, start_s=start_s, end_s=end_s, realtime=at_its_clock))
     return unique
-
-
-def image_names(names: Iterable[str]) -> list[str]:
-    """Names of images as people count: img2 before img10."""
-    return sorted((name for name in names if _ends(name, IMAGE_ENDINGS)), key=_counted)
-
-
-def video_names(names: Iterable[str]) -> list[str]:
-    """Names of videos as people count."""
-    return sorted((name for name in names if _ends(name, VIDEO_ENDINGS)), key=_counted)
 
 
 def _recorded(sources: Sequence[str]) -> list[SourceSpec]:
@@ -82,55 +69,45 @@ def _recorded(sources: Sequence[str]) -> list[SourceSpec]:
     return [SourceSpec(name, "messages", uri_of(path)) for name in recorded_sources(path)]
 
 
-def _listed(source: str, allow_pipe: bool) -> list[Found]:
-    """What one source stands for; of a .streams file the sources in it, under the names that it gives."""
-    if not source.endswith(".streams"):
-        return _one(source, allow_pipe)
-    found = []
-    for name, listed in read_streams(source):
-        ones = _one(listed, allow_pipe)
-        found += [Found(kind, uri, name or said) for kind, uri, said in ones]
-    return found
+def _listed(source: str, allow_pipe: bool, wanted: Wanted) -> list[Found]:
+    """What one source stands for; of a list the sources in it, under the names that it gives."""
+    if source.endswith(".streams"):
+        named = read_streams(source)
+        return [each._replace(name=name or each.name) for name, one in named for each in _one(one, allow_pipe, wanted)]
+    if source.endswith(ENDINGS):
+        return [each for row in read_table(source) for each in _of_row(row, allow_pipe, wanted)]
+    name, named_one = ("", source) if os.path.lexists(os.path.expanduser(source)) else named_source(source)
+    return [each._replace(name=name or each.name) for each in _one(named_one, allow_pipe, wanted)]
 
 
-def _one(source: str, allow_pipe: bool) -> list[Found]:
+def _of_row(row: Row, allow_pipe: bool, wanted: Wanted) -> list[Found]:
+    """What a row stands for. A file that cannot be used is told when its turn comes, and harms no other."""
+    is_file = live_found(row.source, allow_pipe) is None and not os.path.isdir(row.source)
+    path = Path(row.source)
+    found = [Found("file", uri_of(str(path)), file_name(path))] if is_file else _one(row.source, allow_pipe, wanted)
+    return [each._replace(name=row.name or each.name, start_s=row.start_s, end_s=row.end_s) for each in found]
+
+
+def _one(source: str, allow_pipe: bool, wanted: Wanted) -> list[Found]:
     if not source:
         raise ConfigError("--source is empty; give a file, a folder, a glob, a camera or an address")
     if (live := live_found(source, allow_pipe)) is not None:
         return [live]
     path = os.path.expanduser(source)
     if os.path.isdir(path):
-        return _folder(Path(path))
+        return in_folder(Path(path), wanted)
     if not os.path.lexists(path) and glob.has_magic(source):
-        matches = sorted(glob.glob(path, recursive=True), key=_counted)
-        if not matches:
-            raise SourceError(f"{printable(source)}: no file matches")
-        return [
-            found
-            for match in matches
-            if os.path.isfile(match) or len(matches) == 1
-            for found in _one(match, allow_pipe)
-        ]
+        return _matching(source, path, wanted)
     _check_file(Path(path))
-    return [_found("file", Path(path))]
+    return [Found("file", uri_of(path), file_name(Path(path)))]
 
 
-def _found(kind: Literal["file", "images"], path: Path) -> Found:
-    return Found(kind, uri_of(str(path)), printable(path.stem) or "source")
-
-
-def _folder(path: Path) -> list[Found]:
-    label = printable(str(path))
-    try:
-        names = os.listdir(path)
-    except OSError as error:
-        raise SourceError(f"{label}: folder cannot be read: {error.strerror}; check its permissions") from None
-    videos, images = video_names(names), image_names(names)
-    if images and all(name.lower().endswith(".gif") for name in videos):
-        return [_found("images", path)]
-    if videos:
-        return [_found("file", path / name) for name in videos]
-    raise SourceError(f"{label}: folder holds no video and no image")
+def _matching(source: str, path: str, wanted: Wanted) -> list[Found]:
+    matches = sorted(filter(wanted.takes, glob.glob(path, recursive=True)), key=counted)
+    if not matches:
+        raise SourceError(f"{printable(source)}: no file matches")
+    files = [match for match in matches if os.path.isfile(match) or len(matches) == 1]
+    return [found for match in files for found in _one(match, False, wanted)]
 
 
 def _check_file(path: Path) -> None:
@@ -150,13 +127,3 @@ def _check_file(path: Path) -> None:
         raise
     except OSError as error:
         raise SourceError(f"{label}: cannot be read: {error.strerror}") from None
-
-
-def _ends(name: str, endings: frozenset[str]) -> bool:
-    return os.path.splitext(name)[1].lower() in endings and not name.startswith(".")
-
-
-def _counted(name: str) -> list[tuple[int, int, str]]:
-    """Sort key that takes runs of digits as numbers."""
-    parts = re.findall(r"\d+|\D+", name)
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]

@@ -18,7 +18,7 @@ from stream.arrays import pack, unpack
 from stream.messages import Begin, End, Frame, SourceSpec
 from stream.sources.clock import ClockState
 from stream.sources.container import open_container, video_stream
-from stream.sources.find import image_names, video_names
+from stream.sources.folder import image_names, video_names
 from stream.sources.source import Recording
 
 _NAMED_MAX = 10

@@ -22,6 +22,8 @@ class Found(NamedTuple):
     kind: Literal["file", "images", "camera", "stream", "pipe"]
     uri: str
     name: str
+    start_s: float | None = None
+    end_s: float | None = None
 
 
 def live_found(source: str, allow_pipe: bool) -> Found | None:

@@ -13,7 +13,7 @@ from decoded import numbers, read
 from heif import write_heif
 from media import noisy, numbered, set_matrix, write_jpeg, write_png, write_video
 
-from stream.sources.find import IMAGE_ENDINGS, VIDEO_ENDINGS
+from stream.sources.folder import IMAGE_ENDINGS, VIDEO_ENDINGS
 
 VIDEOS = {
     ".3gp": ("libx264", "3gp"),
