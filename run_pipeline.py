@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from stream.messages import SourceSpec
     from stream.summary import Summary
 
-EPILOG = """Exit codes: 0 done; 2 settings or usage; 3 source unusable; 4 done, but a source was damaged;
+EPILOG = """Exit codes: 0 done; 2 settings or usage; 3 no usable source; 4 done, but a source was damaged or unusable;
 5 output; 6 model, engine or GPU; 7 a stage failed; 8 refused for security; 129, 130, 143 interrupted."""
 
 

@@ -8,6 +8,7 @@ import unicodedata
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 _FILE = "file:"
+_NAME_BYTES_MAX = 200
 _UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}  # control characters, surrogates, separators of lines and paragraphs
 
 
@@ -45,3 +46,9 @@ def printable(path: str) -> str:
     return "".join(
         char.encode("unicode_escape").decode() if unicodedata.category(char) in _UNPRINTABLE else char for char in text
     )
+
+
+def is_plain(name: str) -> bool:
+    """Whether a name can name a folder, and only that."""
+    fits = 0 < len(name.encode()) <= _NAME_BYTES_MAX and name not in (".", "..")
+    return fits and "/" not in name and "\\" not in name and printable(name) == name

@@ -23,9 +23,8 @@ class Expected:
         known: dict[str, int] = {}
         for name, begin in progress.began.items():
             frames = progress.counts(name).frames if name in progress.ended else begin.frames
-            if frames is None:
-                return None
-            known[name] = frames
+            if frames is not None:
+                known[name] = frames
         if self._live or not known:
             return None
         left = [size for name, size in self._bytes.items() if name not in known and name not in progress.ended]

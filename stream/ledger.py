@@ -42,6 +42,8 @@ def ledger_of(specs: Sequence[SourceSpec]) -> Path | None:
 def enter(ledger: Path, summary: SourceSummary) -> None:
     """Add how a source went, as one line in one write: what was there stays, whoever else adds to it.
 
+    A line that a power cut has torn ends where the next one begins.
+
     Raises:
         OutputError: the disk refuses.
     """
@@ -56,8 +58,10 @@ def enter(ledger: Path, summary: SourceSummary) -> None:
         seconds=summary.seconds,
     )
     with writing(ledger):
-        descriptor = os.open(ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        descriptor = os.open(ledger, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         try:
-            os.write(descriptor, msgspec.json.encode(entry) + b"\n")
+            size = os.fstat(descriptor).st_size
+            is_torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+            os.write(descriptor, b"\n" * is_torn + msgspec.json.encode(entry) + b"\n")
         finally:
             os.close(descriptor)

@@ -8,7 +8,7 @@ import resource
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from itertools import count, product
+from itertools import count
 from pathlib import Path
 
 from msgspec import structs
@@ -54,10 +54,9 @@ def _allow_open(count: int) -> None:
     """Let this process hold a lock for each of so many folders, as far as the system does."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = count + _OTHER_FILES
-    if resource.RLIM_INFINITY != soft < needed:
-        resource.setrlimit(
-            resource.RLIMIT_NOFILE, (needed if hard == resource.RLIM_INFINITY else min(needed, hard), hard)
-        )
+    most = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    if resource.RLIM_INFINITY != soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _wanted(specs: Sequence[SourceSpec], output: str | None) -> list[Path]:
@@ -193,23 +192,27 @@ def _lock(path: Path) -> int:
 
 def _refuse_outputs_as_sources(specs: Sequence[SourceSpec], asked: Sequence[str]) -> None:
     folders = [Path(spec.folder) for spec in specs]
-    for spec, folder in product((spec for spec in specs if spec.uri), folders):
-        for path in (folder / f"{name}{part}" for name in _WRITTEN for part in ("", ".part")):
-            if _same(spec.path, path):
-                raise OutputError(f"output {path} is the source {spec.label}; choose another --output")
+    written = (folder / f"{name}{part}" for folder in folders for name in _WRITTEN for part in ("", ".part"))
+    outputs = {_file(path): path for path in written}
+    inside = {_file(folder): folder for folder in folders}
     named = {str(Path(os.path.expanduser(uri))) for uri in asked}
-    for spec, folder in product((spec for spec in specs if spec.uri), folders):
+    outputs.pop(None, None)
+    for spec in (spec for spec in specs if spec.uri):
+        if (path := outputs.get(_file(spec.path))) is not None:
+            raise OutputError(f"output {path} is the source {spec.label}; choose another --output")
         searched = spec.kind == "images" or str(Path(spec.path)) not in named
-        if searched and _same(spec.path if spec.kind == "images" else os.path.dirname(spec.path) or ".", folder):
+        folder = spec.path if spec.kind == "images" else os.path.dirname(spec.path) or "."
+        if searched and (path := inside.get(_file(folder))) is not None:
             raise OutputError(
-                f"output {folder} is the folder that is read: its overlay would be a source of the next run; "
+                f"output {path} is the folder that is read: its overlay would be a source of the next run; "
                 "choose another --output"
             )
 
 
-def _same(one: str, other: Path) -> bool:
-    """Whether both are there and the same, by whatever name."""
+def _file(path: str | Path) -> tuple[int, int] | None:
+    """What tells a file or folder from all others, by whatever name; None: it is not there."""
     try:
-        return os.path.samefile(one, other)
-    except OSError:
-        return False
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino

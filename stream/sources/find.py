@@ -106,8 +106,10 @@ def _matching(source: str, path: str, wanted: Wanted) -> list[Found]:
     matches = sorted(filter(wanted.takes, glob.glob(path, recursive=True)), key=counted)
     if not matches:
         raise SourceError(f"{printable(source)}: no file matches")
-    files = [match for match in matches if os.path.isfile(match) or len(matches) == 1]
-    return [found for match in files for found in _one(match, False, wanted)]
+    if len(matches) == 1:
+        return _one(matches[0], False, wanted)
+    files = [Path(match) for match in matches if os.path.isfile(match)]
+    return [Found("file", uri_of(str(file)), file_name(file)) for file in files]  # a bad one is told at its turn
 
 
 def _check_file(path: Path) -> None:

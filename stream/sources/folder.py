@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
@@ -92,11 +93,17 @@ def counted(name: str) -> list[tuple[int, int, str]]:
 
 
 def _folders(path: Path, recursive: bool) -> Iterator[tuple[Path, list[str]]]:
-    """Each folder and the names in it; links to folders are not followed, for they may lead back."""
+    """Each folder that can be read, and the names in it.
+
+    Links to folders are not followed, for they may lead back.
+    """
 
     def refuse(error: OSError) -> None:
         label = printable(os.fspath(error.filename or path))
-        raise SourceError(f"{label}: folder cannot be read: {error.strerror}; check its permissions") from None
+        told = f"{label}: folder cannot be read: {error.strerror}; check its permissions"
+        if Path(error.filename or path) == path:
+            raise SourceError(told) from None
+        print(f"posestream: {told}; it is left out", file=sys.stderr)
 
     for folder, folders, names in os.walk(path, onerror=refuse):
         folders[:] = sorted((name for name in folders if not name.startswith(".")), key=counted) if recursive else []
@@ -104,7 +111,7 @@ def _folders(path: Path, recursive: bool) -> Iterator[tuple[Path, list[str]]]:
 
 
 def _has_folders(path: Path) -> bool:
-    return any(entry.is_dir() for entry in os.scandir(path))
+    return any(each.is_dir() for each in path.iterdir())
 
 
 def _name(root: Path, path: Path) -> str:

@@ -11,11 +11,9 @@ from msgspec import structs
 from configs.errors import SourceError
 from configs.sources import DecodeSettings
 from engines.ops.people import People
-from stream.address import printable
+from stream.address import is_plain, printable
 from stream.message_file import MessageFileError, MessageReader
 from stream.messages import Begin, Cut, Drop, End, Frame, Message, Pixels, Poses, SourceSpec, Status, frame_of
-
-_NAME_BYTES_MAX = 200
 
 
 def recorded_sources(path: str) -> list[str]:
@@ -40,7 +38,7 @@ def recorded_sources(path: str) -> list[str]:
             reader.close()
     except MessageFileError as error:
         why = str(error)
-    if bad := [name for name in names if not _is_plain(name)]:
+    if bad := [name for name in names if not is_plain(name)]:
         raise SourceError(f"{printable(path)}: names a source {printable(bad[0])!r}, which is no name for a folder")
     if not names:
         raise SourceError(f"{printable(path)}: {why}")
@@ -105,7 +103,7 @@ def _fits(message: Message, begun: set[str], keypoints: int, settings: DecodeSet
     """Whether the stages can work with a message: a file may be anybody's."""
     match message:
         case Begin():
-            return _is_plain(message.spec.name) and message.fps > 0
+            return is_plain(message.spec.name) and message.fps > 0
         case Poses():
             return _is_known(message.frame, begun, settings) and _agrees(message.people, keypoints)
         case Drop():
@@ -142,9 +140,3 @@ def _now(frame: Frame) -> Frame:
         times_ns={stage: at_ns + shift_ns for stage, at_ns in frame.times_ns.items()},
         pixels=Pixels(black),
     )
-
-
-def _is_plain(name: str) -> bool:
-    """Whether a name can name a folder, and only that."""
-    fits = 0 < len(name.encode()) <= _NAME_BYTES_MAX and name not in (".", "..")
-    return fits and "/" not in name and "\\" not in name and printable(name) == name

@@ -14,8 +14,8 @@ _SECRET = re.compile(r"://[^/]*:.*@|(pass|pwd|token|secret|key|auth|sig)[^=&/;]*
 
 
 def named_source(line: str) -> tuple[str, str]:
-    """Name and source of NAME=SOURCE; the name is empty where none is given."""
-    named = re.fullmatch(r"([\w .-]+?)\s*=\s*(\S.*)", line)
+    """Name and source of NAME=SOURCE; the name is empty where none is given, or none that a folder can have."""
+    named = re.fullmatch(r"(?!\.+\s*=)([\w .-]+?)\s*=\s*(\S.*)", line)
     return (named[1], named[2]) if named else ("", line)
 
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from configs.errors import ConfigError, SourceError
 from configs.fields import Time
-from stream.address import printable
+from stream.address import is_plain, printable
 
 ENDINGS = (".csv", ".jsonl")
 _SAID_MAX = 20
@@ -98,6 +98,10 @@ def _row(cells: dict[str, object], folder: str) -> Row:
     row = _Columns.model_validate(cells)
     if not row.source:
         raise ValueError("names no source")
+    if row.name and not is_plain(row.name):
+        raise ValueError(f"name {row.name!r} cannot be that of a folder")
+    if row.end is not None and row.end <= (row.start or 0):
+        raise ValueError(f"end {row.end:g} s is not after start {row.start or 0:g} s")
     is_path = "://" not in row.source and not row.source.isdecimal() and row.source != "-"
     source = os.path.join(folder, os.path.expanduser(row.source)) if is_path else row.source
     return Row(source, row.name, row.start, row.end)

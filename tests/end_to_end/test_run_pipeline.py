@@ -124,10 +124,10 @@ def test_several_sources_each_get_a_folder_and_a_bad_one_harms_no_other(tmp_path
     for name in ("a.mp4", "b.mp4"):
         (tmp_path / "clips" / name).symlink_to(scene)
     done = posestream(tmp_path, "--source", "clips/*.mp4", "text.mp4", "--end", "0.2", "--output", "out")
-    assert done.returncode == 3
+    assert done.returncode == 4
     (error,) = errors(done)
     assert "text.mp4" in error
-    assert sorted(os.listdir(tmp_path / "out")) == ["a", "b"]
+    assert sorted(os.listdir(tmp_path / "out")) == ["a", "b", "ledger.jsonl"]
     assert (tmp_path / "out/a/keypoints.jsonl").read_text().count("\n") == 6
 
 
@@ -269,13 +269,13 @@ def test_one_pixel_is_a_picture_too(tmp_path: Path) -> None:
     assert frame_count(tmp_path / "runs/dot/overlay.mp4") == 3
 
 
-def long_run(folder: Path, scene: Path, *arguments: str) -> subprocess.Popen[str]:
-    """Start a run of 30 times the scene and wait until its records grow."""
+def long_run(folder: Path, scene: Path, times: int = 30) -> subprocess.Popen[str]:
+    """Start a run of the scene so many times and wait until its records grow."""
     (folder / "long").mkdir()
-    for at in range(30):
+    for at in range(times):
         (folder / "long" / f"{at}.mp4").symlink_to(scene)
     process = subprocess.Popen(
-        [sys.executable, ROOT / "run_pipeline.py", "long", "--output", "out", "--set", "infer.workers=1", *arguments],
+        [sys.executable, ROOT / "run_pipeline.py", "long", "--output", "out", "--set", "infer.workers=1"],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -298,22 +298,25 @@ def test_an_interrupted_run_ends_in_time_with_playable_outputs(
     _, said = process.communicate(timeout=20)
     assert time.monotonic() - asked_s < 5
     assert process.returncode == code, said
-    for run in (tmp_path / "out").iterdir():
+    for run in (tmp_path / "out").glob("*/"):
         assert frame_count(run / "overlay.mp4") == len(records(run)) > 0
-    runs = [json.loads((run / "run.json").read_text()) for run in (tmp_path / "out").iterdir()]
+    runs = [json.loads(run.read_text()) for run in (tmp_path / "out").glob("*/run.json")]
     assert [run["source"]["complete"] for run in runs].count(False) == 1
 
 
-def test_a_killed_network_ends_the_run_with_playable_outputs(tmp_path: Path, scene: Path) -> None:
-    process = long_run(tmp_path, scene)
+def test_a_run_goes_on_without_a_loss_when_its_network_is_killed(tmp_path: Path, scene: Path) -> None:
+    process = long_run(tmp_path, scene, times=4)
     workers = psutil.Process(process.pid).children()
     assert len(workers) == 4
     max(workers, key=lambda worker: worker.memory_info().rss).kill()  # the network's is the largest
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 7
-    assert said.splitlines()[-1].startswith("posestream: stage infer was killed by SIGKILL: most likely the memory")
-    for run in (tmp_path / "out").iterdir():
-        assert frame_count(run / "overlay.mp4") == len(records(run)) > 0
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    assert "stage infer was killed by SIGKILL: most likely the memory" in said
+    assert "all stages begin again at the last commit (1 of 5 restarts in 60 s)" in said
+    runs = list((tmp_path / "out").glob("*/"))
+    assert len(runs) == 4
+    for run in runs:
+        assert frame_count(run / "overlay.mp4") == len(records(run)) == FRAMES
 
 
 def test_a_killed_supervisor_leaves_no_process_and_the_next_run_clears_up(tmp_path: Path, scene: Path) -> None:

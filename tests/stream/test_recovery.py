@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -42,11 +43,11 @@ with output_folders(find(["clip.mp4"]), settings) as specs:
 
 
 @pytest.fixture(autouse=True)
-def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs: Path) -> None:
     """A folder with a clip, whose workers find the tests' stages."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(Path(numbered.__file__).parent))
-    write_video(Path("clip.mp4"), [noisy(n) for n in range(COUNT)], audio="aac")
+    shutil.copy2(runs / "clip.mp4", ".")
 
 
 def settings(folder: str, *more: str) -> Settings:
@@ -68,18 +69,47 @@ def outputs(folder: str) -> dict[str, bytes]:
     return found
 
 
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a clip, the outputs of a run that nothing happened to, and those of one that poison ended."""
+    folder = tmp_path_factory.mktemp("runs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.syspath_prepend(str(Path(numbered.__file__).parent))
+        write_video(Path("clip.mp4"), [noisy(n) for n in range(COUNT)], audio="aac")
+        assert run(settings("whole"))[1] is None
+        Path("poison").touch()
+        summary, failure = run(settings("unfinished"))
+        Path("poison").unlink()
+    assert isinstance(failure, StageError)
+    assert (failure.exit_code, str(failure)) == (7, "stage infer left with exit code 9")
+    assert sum("begin again" in note for note in summary.run.notes) == 5
+    assert not summary.sources[0].complete
+    return folder
+
+
 @pytest.fixture
-def whole() -> dict[str, bytes]:
+def whole(runs: Path) -> dict[str, bytes]:
     """The outputs of a run that nothing happens to."""
-    assert run(settings("whole"))[1] is None
-    made = outputs("whole")
+    made = outputs(str(runs / "whole"))
     assert sorted(made) == ["keypoints.jsonl", "overlay.mp4"]
     assert made["keypoints.jsonl"].count(b"\n") == COUNT
     return made
 
 
-@pytest.mark.parametrize("group", ["decode", "infer", "nms+track+records", "render+video"])
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "hung"])
+@pytest.fixture
+def unfinished(runs: Path) -> None:
+    """Puts what an ended run has left into the folder `out`."""
+    shutil.copytree(runs / "unfinished", "out")
+
+
+@pytest.mark.parametrize(
+    ("number", "group"),
+    [
+        *((signal.SIGKILL, group) for group in ("decode", "infer", "nms+track+records", "render+video")),
+        (signal.SIGSTOP, "render+video"),
+    ],
+)
 def test_stages_that_die_or_hang_begin_again_at_the_last_commit(
     group: str, number: signal.Signals, whole: dict[str, bytes]
 ) -> None:
@@ -101,14 +131,7 @@ def test_stages_that_die_or_hang_begin_again_at_the_last_commit(
     assert re.search(r"all stages begin again at the last commit \(\d of 5 restarts in 60 s\)$", said[-1])
 
 
-def test_stages_that_keep_dying_end_the_run_which_can_be_continued(whole: dict[str, bytes]) -> None:
-    Path("poison").touch()
-    summary, failure = run(settings("out"))
-    assert isinstance(failure, StageError)
-    assert (failure.exit_code, str(failure)) == (7, "stage infer left with exit code 9")
-    assert sum("begin again" in note for note in summary.run.notes) == 5
-    assert not summary.sources[0].complete
-    Path("poison").unlink()
+def test_a_run_whose_stages_kept_dying_can_be_continued(unfinished: None, whole: dict[str, bytes]) -> None:
     summary, failure = run(settings("out"))
     assert failure is None
     assert f"continues clip at frame 24 of {COUNT}" in summary.run.notes
@@ -149,7 +172,7 @@ def test_a_stopped_run_is_continued_and_a_finished_one_left_alone(whole: dict[st
     assert summary.run.notes == ["clip is finished in out: nothing is to be done"]
     assert (summary.frames, summary.done, summary.exit_code) == (COUNT, 0, 0)
     assert Path("out/overlay.mp4").stat().st_mtime_ns == before
-    assert sorted(os.listdir()) == ["clip.mp4", "out", "whole"]
+    assert sorted(os.listdir()) == ["clip.mp4", "out"]
 
 
 def other_source(_: Settings) -> None:
@@ -164,10 +187,9 @@ def other_source(_: Settings) -> None:
         ([], other_source, "the source is another one, or was changed since"),
     ],
 )
-def test_an_unfinished_run_of_another_kind_is_refused_and_overwritten_if_asked(more, harm, said: str) -> None:
-    Path("poison").touch()
-    run(settings("out"))
-    Path("poison").unlink()
+def test_an_unfinished_run_of_another_kind_is_refused_and_overwritten_if_asked(
+    unfinished: None, more: list[str], harm: Callable[[Settings], None] | None, said: str
+) -> None:
     if harm:
         harm(settings("out"))
     with pytest.raises(OutputError) as caught:
@@ -182,19 +204,14 @@ def test_an_unfinished_run_of_another_kind_is_refused_and_overwritten_if_asked(m
     assert not [note for note in summary.run.notes if "continues" in note]
 
 
-def test_what_changes_no_output_does_not_matter(whole: dict[str, bytes]) -> None:
-    Path("poison").touch()
-    run(settings("out"))
-    Path("poison").unlink()
+def test_what_changes_no_output_does_not_matter(unfinished: None, whole: dict[str, bytes]) -> None:
     summary, failure = run(settings("out", "runtime.quiet=true", "runtime.hang_after_s=60", "runtime.transport=inproc"))
     assert failure is None
     assert f"continues clip at frame 24 of {COUNT}" in summary.run.notes
     assert outputs("out") == whole
 
 
-def test_a_damaged_commit_is_told() -> None:
-    Path("poison").touch()
-    run(settings("out"))
+def test_a_damaged_commit_is_told(unfinished: None) -> None:
     path = Path("out/.segments/commit")
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(OutputError, match=r"commit is damaged, so the run cannot go on; --overwrite begins anew$"):
