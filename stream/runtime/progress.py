@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -62,6 +62,7 @@ class Progress:
     _before_s: dict[str, float] = field(default_factory=dict)
     """Source that is continued -> how long it had been worked on before."""
     _ended_frames: int = 0
+    _spoken: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
     _at_cut: dict[str, Counts] = field(default_factory=dict)
 
     def seconds(self, source: str) -> float:
@@ -112,6 +113,16 @@ class Progress:
             return _sum(before, self.ended[source].counts)
         now = next((beat.sources[source] for beat in self.beats.values() if source in beat.sources), Counts())
         return _sum(before, now)
+
+    def take(self, group: tuple[str, ...], notes: Sequence[str]) -> None:
+        """Take what a group has to say when it is ready; of several alike, such as a pool's workers, the first speaks.
+
+        Args:
+            group: its stages and its device.
+            notes: lines.
+        """
+        if self._spoken.setdefault(group, tuple(notes)) == tuple(notes):
+            self.notes += [note for note in notes if note not in self.notes]
 
     def frames(self) -> int:
         """Frames of all sources that have passed the whole pipeline, also in runs before; up to the last beat."""

@@ -201,7 +201,7 @@ class Supervisor:
             case Failed():
                 self._fail(member, report)
             case Ready():
-                self.progress.notes += [note for note in report.notes if note not in self.progress.notes]
+                self.progress.take((*member.spec.stages, member.spec.device), report.notes)
                 self._together = max(self._together, report.together)
                 self._go_if_ready()
 
