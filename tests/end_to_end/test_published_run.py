@@ -29,6 +29,7 @@ def scene(tmp_path: Path) -> Path:
 def test_another_program_gets_the_records_of_a_run(tmp_path: Path, scene: Path, arguments: list[str]) -> None:
     address = f"ipc://{tmp_path}/keypoints"
     command = [sys.executable, ROOT / "run_pipeline.py", scene, "-o", "run", "--no-save", "--publish", address]
+    command += ["--set", "infer.workers=1"]
     with subscribe(address, "scene", timeout_s=120) as frames:
         run = subprocess.Popen([*command, *arguments], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
         got = [json.loads(msgspec.json.encode(frame)) for frame in frames]

@@ -270,7 +270,7 @@ def test_a_replayed_run_writes_the_same_records(tmp_path: Path) -> None:
     make_scene(tmp_path / "scene.mp4", people=2, seconds=0.7)
 
     def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-        line = [sys.executable, str(ROOT / "run_pipeline.py"), *arguments]
+        line = [sys.executable, str(ROOT / "run_pipeline.py"), "--set", "infer.workers=1", *arguments]
         return subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
 
     for name, live in (("file", []), ("live", ["--realtime"])):
