@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import ClassVar, TextIO
 
 import numpy as np
-from media import number_of
 from msgspec import structs
 
 from configs.errors import EngineError
@@ -21,6 +20,7 @@ from stream.changes import Change, no_changes
 from stream.messages import Begin, Cut, Drop, End, Frame, Message, Pixels, Poses, SourceSpec, Tracks, frame_of
 from stream.pipeline import Pipeline
 from stream.stage import Chain, Stage
+from tests.media import number_of
 
 WIDTH, HEIGHT = 64, 48
 Changes = Callable[[], Iterable[Change]]
