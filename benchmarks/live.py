@@ -15,14 +15,17 @@ import random
 import signal
 import statistics
 import threading
+import sys
 import time
 from collections.abc import Callable, Sequence
 
 import psutil
 
 from configs.sources import LiveSettings
-from tests.rtsp_client import Server
-from tests.watched import Watched
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from tests.rtsp_client import Server  # noqa: E402
+from tests.watched import Watched  # noqa: E402
 
 LIVE = LiveSettings().model_dump()
 

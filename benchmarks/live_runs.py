@@ -35,9 +35,11 @@ from stream.control import main as control
 from stream.demo import make_scene
 from stream.pipeline import PIPELINE
 from stream.sources.find import find
-from tests.http_media import MjpegServer, mjpeg_server
-from tests.media import number_of, pictures_of
-from tests.stand_in import QUICK, Run, accounts, running
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from tests.http_media import MjpegServer, mjpeg_server  # noqa: E402
+from tests.media import number_of, pictures_of  # noqa: E402
+from tests.stand_in import QUICK, Run, accounts, running  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
 STAND_IN = "tests.stand_in:StandIn"
