@@ -14,18 +14,19 @@ import argparse
 import random
 import signal
 import statistics
-import threading
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import psutil
 
 from configs.sources import LiveSettings
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from tests.rtsp_client import Server  # noqa: E402
-from tests.watched import Watched  # noqa: E402
+from tests.rtsp_client import Server
+from tests.watched import Watched
 
 LIVE = LiveSettings().model_dump()
 

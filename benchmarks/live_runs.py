@@ -37,9 +37,9 @@ from stream.pipeline import PIPELINE
 from stream.sources.find import find
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from tests.http_media import MjpegServer, mjpeg_server  # noqa: E402
-from tests.media import number_of, pictures_of  # noqa: E402
-from tests.stand_in import QUICK, Run, accounts, running  # noqa: E402
+from tests.http_media import MjpegServer, mjpeg_server
+from tests.media import number_of, pictures_of
+from tests.stand_in import QUICK, Run, accounts, running
 
 ROOT = Path(__file__).parents[1]
 STAND_IN = "tests.stand_in:StandIn"
