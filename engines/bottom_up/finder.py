@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from engines.bottom_up.tags import tags_at
 from engines.model.found import Finder, Found
 from engines.model.transfer import to_host
 from engines.ops.candidates import Candidates, candidates
@@ -69,7 +70,7 @@ class BottomUpFinder(Finder):
         keypoints = self.architecture.keypoints
         if self.architecture.grouping == "paf":
             return by_limbs(joints, fields, self.architecture.limbs, keypoints)
-        own = tags[joints.kind, joints.cells[:, 1], joints.cells[:, 0]]
+        own = tags_at(tags, joints.kind, joints.cells)
         return by_tags(joints, own, keypoints, _ORDER if keypoints == len(_ORDER) else range(keypoints))
 
 

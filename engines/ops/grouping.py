@@ -24,23 +24,23 @@ _ALONG_MIN = 0.7
 """...and a limb that has at least this share of such points may be one."""
 
 
-def by_tags(found: Candidates, tags: F, keypoints: int, order: Sequence[int]) -> I:
+def by_tags(found: Candidates, tags: Maps, keypoints: int, order: Sequence[int]) -> I:
     """People whose tags are alike, joint by joint: each is given to the person whose mean tag is nearest.
 
     Args:
         found: the candidates.
-        tags: (M,) of each.
+        tags: (M, D) of each.
         keypoints: K.
         order: in which keypoints are looked at; those that are seen best first.
 
     Source: https://arxiv.org/abs/1611.05424, with an optimal assignment a joint.
     """
     people = np.full((len(found), keypoints), -1)  # never more people than candidates
-    sums, counts = np.zeros(len(found)), np.zeros(len(found))
+    sums, counts = np.zeros_like(tags, np.float64), np.zeros((len(found), 1))
     count = 0
     for kind in order:
         mine = found.of(kind)
-        apart = np.abs(tags[mine][:, None] - sums[:count] / np.maximum(counts[:count], 1))
+        apart = np.linalg.norm(tags[mine][:, None] - sums[:count] / np.maximum(counts[:count], 1), axis=-1)
         # Of two that are as near the surer one: a thousandth of the distance, at most.
         cost = np.where(apart < TAG_MAX, apart - 1e-3 * found.scores[mine][:, None], _NEVER)
         rows, columns = linear_sum_assignment(cost)
