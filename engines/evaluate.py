@@ -111,6 +111,7 @@ def _engine(given: argparse.Namespace) -> PoseEngine:
         mode=given.mode,
         imgsz=given.imgsz,
         score_min=given.score_min,
+        grouping=given.grouping,
     )
     engine = PoseEngine(settings, _skeleton(given))
     for note in engine.notes:
@@ -188,6 +189,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--device", default="auto", help="cpu, cuda or cuda:N (default: auto)")
     parser.add_argument("--backend", default="auto", choices=get_args(BackendName), help="what runs it (default: auto)")
     parser.add_argument("--imgsz", type=_whole(64, 4096), help="short side that it sees (default: the mode's own)")
+    parser.add_argument("--grouping", default="paf", choices=("tags", "paf"), help="of bottom-up (default: paf)")
     parser.add_argument("--score-min", type=_share, default=_SCORE_MIN, help="least score (default: %(default)s)")
     parser.add_argument("--held-back", action="store_true", help="only pictures that engines.train never trains on")
     parser.add_argument("--limit", type=_whole(1, 10**9), help="the first so many pictures by number (default: all)")

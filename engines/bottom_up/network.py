@@ -21,8 +21,6 @@ from engines.model.norm import Norm
 from engines.model.parts import Parts, PartSpec, Rows
 from engines.model.roi import Limits
 
-STRIDE: Final = 4
-"""Pixels of a cell of the maps."""
 _PICTURES_MAX: Final = 16
 _RARE = 0.01
 """What a heat map says everywhere before it was trained."""

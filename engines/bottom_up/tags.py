@@ -7,9 +7,8 @@ middle; here no middle is prescribed.
 
 from __future__ import annotations
 
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
-import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -18,10 +17,10 @@ DIMENSIONS: Final = 2
 CELLS: Final = 4
 """One unit of a tag."""
 
-Maps = TypeVar("Maps", NDArray[np.floating], Tensor)
+Arrays = TypeVar("Arrays", NDArray[Any], Tensor)
 
 
-def tags_at(maps: Maps, kind: Maps, cells: Maps) -> Maps:
+def tags_at(maps: Arrays, kind: Arrays, cells: Arrays) -> Arrays:
     """Tags (..., 2) of keypoints, from maps (2K, h, w) that hold x and y of each keypoint.
 
     Args:
@@ -29,5 +28,5 @@ def tags_at(maps: Maps, kind: Maps, cells: Maps) -> Maps:
         kind: (...) which keypoint.
         cells: (..., 2) where: x, y.
     """
-    ways = maps.reshape(-1, DIMENSIONS, *maps.shape[1:])[kind, :, cells[..., 1], cells[..., 0]]
+    ways: Arrays = maps.reshape(-1, DIMENSIONS, *maps.shape[1:])[kind, :, cells[..., 1], cells[..., 0]]
     return ways + cells / CELLS

@@ -20,7 +20,8 @@ def extents(xy: Tensor, labelled: Tensor) -> Tensor:
     """(N,) diagonal of the box around a person's labelled keypoints, in cells; 0 where none is labelled."""
     there = labelled[..., None]
     low, high = xy.masked_fill(~there, torch.inf).amin(1), xy.masked_fill(~there, -torch.inf).amax(1)
-    return (high - low).clamp(min=0).norm(dim=1)
+    extents: Tensor = (high - low).clamp(min=0).norm(dim=1)
+    return extents
 
 
 def heat(xy: Tensor, labelled: Tensor, hw: tuple[int, int], sigmas: Tensor) -> Tensor:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engines.bottom_up import losses, targets
-from engines.bottom_up.network import STRIDE, BottomUp
+from engines.bottom_up.finder import STRIDE
+from engines.bottom_up.network import BottomUp
 from engines.bottom_up.tags import tags_at
 from engines.model import targets as heat_maps
 from engines.train.loop import Trainable
