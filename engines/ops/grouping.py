@@ -16,8 +16,9 @@ from engines.ops.candidates import Candidates, F, I, Maps
 TAG_MAX = 1.0
 """Tags of one person differ by less."""
 _NEVER = 1e6
-_POINTS = 12
-"""A limb is looked at in so many points."""
+_SHARES = np.linspace(0, 1, 11, dtype=np.float32)
+"""Where on its way a limb is looked at."""
+_MIDDLE = _SHARES[5:6]
 _FIELD_MIN = 0.1
 """A point of a limb counts where the field along it is at least this..."""
 _ALONG_MIN = 0.7
@@ -59,29 +60,29 @@ def by_tags(found: Candidates, tags: Maps, keypoints: int, order: Sequence[int])
 def by_limbs(found: Candidates, fields: Maps, limbs: Sequence[tuple[int, int]], keypoints: int) -> I:
     """People whose keypoints are joined by limbs that the fields show; the surest limbs are joined first.
 
+    A candidate is the end of one limb of a kind at most, and a person has one candidate of a keypoint at most.
+
     Args:
         found: the candidates.
         fields: (2L, h, w) x and y of each limb's unit vectors, from its first to its second keypoint.
         limbs: L pairs of keypoints.
         keypoints: K.
 
-    Source: https://arxiv.org/abs/1611.08050.
+    Source: https://arxiv.org/abs/1611.08050; greedy over all limbs at once.
     """
-    joined: list[tuple[float, int, int]] = []
-    for number, (start, end) in enumerate(limbs):
-        first, second = found.of(start), found.of(end)
-        scores = limb_scores(found.xy[first], found.xy[second], fields[2 * number], fields[2 * number + 1])
-        rows, columns = linear_sum_assignment(-scores)
-        sure = scores[rows, columns] > 0
-        joined += zip(
-            scores[rows, columns][sure].tolist(),
-            first[rows[sure]].tolist(),
-            second[columns[sure]].tolist(),
-            strict=True,
-        )
-    people: list[dict[int, int]] = [{int(kind): at} for at, kind in enumerate(found.kind)]
+    pairs = [np.meshgrid(found.of(start), found.of(end), indexing="ij") for start, end in limbs]
+    number = np.repeat(np.arange(len(limbs)), [first.size for first, _ in pairs])
+    first, second = (np.concatenate([each[side].ravel() for each in pairs]) for side in (0, 1))
+    scores = limb_scores(found.xy.take(first, 0), found.xy.take(second, 0), fields, number)
+    sure = np.flatnonzero(scores)
+    sure = sure[np.argsort(-scores[sure], kind="stable")]
+    people: list[dict[int, int]] = [{kind: at} for at, kind in enumerate(found.kind.tolist())]
     whose = list(range(len(found)))
-    for _, one, other in sorted(joined, key=lambda each: (-each[0], each[1], each[2])):
+    taken: set[tuple[int, int]] = set()
+    for limb, one, other in zip(number[sure].tolist(), first[sure].tolist(), second[sure].tolist(), strict=True):
+        if (limb, one) in taken or (limb, -1 - other) in taken:
+            continue
+        taken |= {(limb, one), (limb, -1 - other)}
         mine, theirs = whose[one], whose[other]
         if mine != theirs and not people[mine].keys() & people[theirs].keys():
             people[mine] |= people[theirs]
@@ -90,24 +91,40 @@ def by_limbs(found: Candidates, fields: Maps, limbs: Sequence[tuple[int, int]], 
             people[theirs] = {}
     whole = [person for person in people if person]
     rows = np.full((len(whole), keypoints), -1)
-    for number, person in enumerate(whole):
-        rows[number, list(person)] = list(person.values())
+    for at, person in enumerate(whole):
+        rows[at, list(person)] = list(person.values())
     return rows
 
 
-def limb_scores(starts: F, ends: F, x: Maps, y: Maps) -> F:
-    """(A, B) how well a limb's field (h, w) runs along the way from each of A places to each of B; 0: it does not.
+def limb_scores(starts: F, ends: F, fields: Maps, number: I) -> F:
+    """(P,) how well limbs' fields run along the ways from P places to P others; 0: they do not.
 
-    The mean of the field along the way, in a row of points that reaches from one end to the other.
+    The mean of the field along the way, in a row of points that reaches from one end to the other. It is 0 where the
+    field in the middle does not go along, so most pairs are done with after one point.
+
+    Args:
+        starts: (P, 2) in cells.
+        ends: (P, 2) in cells.
+        fields: (2L, h, w).
+        number: (P,) which limb.
     """
-    way = ends[None] - starts[:, None]
-    length = np.linalg.norm(way, axis=-1)
-    unit = way / np.maximum(length, 1e-6)[..., None]
-    points = starts[:, None, None] + way[:, :, None] * np.linspace(0, 1, _POINTS, dtype=np.float32)[:, None]
-    h, w = x.shape
-    columns = np.clip(np.rint(points[..., 0]).astype(np.intp), 0, w - 1)
-    rows = np.clip(np.rint(points[..., 1]).astype(np.intp), 0, h - 1)
-    along = x[rows, columns] * unit[..., None, 0] + y[rows, columns] * unit[..., None, 1]
-    runs = (along > _FIELD_MIN).mean(-1) >= _ALONG_MIN
-    scores: F = np.where(runs & (length > 0), along.mean(-1), 0).astype(np.float32)
+    scores = np.zeros(len(number), np.float32)
+    some = np.flatnonzero(_along(starts, ends, fields, number, _MIDDLE)[:, 0] > _FIELD_MIN)
+    along = _along(starts[some], ends[some], fields, number[some], _SHARES)
+    scores[some] = np.where((along > _FIELD_MIN).mean(-1) >= _ALONG_MIN, along.mean(-1), 0)
     return scores
+
+
+def _along(starts: F, ends: F, fields: Maps, number: I, shares: F) -> F:
+    """(P, S) the part of the field that goes along the way, at shares (S,) of it; 0 where the way has no length."""
+    h, w = fields.shape[1:]
+    way = ends - starts
+    unit = way / np.maximum(np.hypot(way[:, :1], way[:, 1:]), np.finfo(np.float32).tiny)
+    x, y = (
+        np.clip(np.rint(starts[:, axis, None] + way[:, axis, None] * shares).astype(np.intp), 0, side - 1)
+        for axis, side in ((0, w), (1, h))
+    )
+    at = (2 * h * w * number)[:, None] + y * w + x
+    flat = fields.reshape(-1)
+    along: F = flat.take(at) * unit[:, :1] + flat.take(at + h * w) * unit[:, 1:]
+    return along
