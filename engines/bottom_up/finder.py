@@ -57,7 +57,7 @@ class BottomUpFinder(Finder):
         each, dropped = [], 0
         for at, size in enumerate(sizes.tolist()):
             h, w = (max(1, round(side / STRIDE)) for side in size)
-            maps = tuple(part[at, :, :h, :w] for part in (heat, tags, fields))
+            maps = tuple(np.ascontiguousarray(part[at, :, :h, :w]) for part in (heat, tags, fields))
             finite = all(np.isfinite(part).all() for part in maps)
             dropped += not finite
             each.append(self._people(*(maps if finite else (np.full_like(maps[0], _NOTHING), *maps[1:]))))

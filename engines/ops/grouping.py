@@ -19,7 +19,7 @@ _NEVER = 1e6
 _SHARES = np.linspace(0, 1, 11, dtype=np.float32)
 """Where on its way a limb is looked at."""
 _MIDDLE = _SHARES[5:6]
-_FIELD_MIN = 0.1
+_FIELD_MIN = 0.2
 """A point of a limb counts where the field along it is at least this..."""
 _ALONG_MIN = 0.7
 """...and a limb that has at least this share of such points may be one."""
@@ -70,30 +70,38 @@ def by_limbs(found: Candidates, fields: Maps, limbs: Sequence[tuple[int, int]], 
 
     Source: https://arxiv.org/abs/1611.08050; greedy over all limbs at once.
     """
-    pairs = [np.meshgrid(found.of(start), found.of(end), indexing="ij") for start, end in limbs]
-    number = np.repeat(np.arange(len(limbs)), [first.size for first, _ in pairs])
-    first, second = (np.concatenate([each[side].ravel() for each in pairs]) for side in (0, 1))
+    of = [found.of(kind) for kind in range(keypoints)]
+    number = np.repeat(np.arange(len(limbs)), [len(of[start]) * len(of[end]) for start, end in limbs])
+    first = np.concatenate([np.repeat(of[start], len(of[end])) for start, end in limbs])
+    second = np.concatenate([np.tile(of[end], len(of[start])) for start, end in limbs])
     scores = limb_scores(found.xy.take(first, 0), found.xy.take(second, 0), fields, number)
     sure = np.flatnonzero(scores)
     sure = sure[np.argsort(-scores[sure], kind="stable")]
-    people: list[dict[int, int]] = [{kind: at} for at, kind in enumerate(found.kind.tolist())]
+    return _joined(found, number[sure], first[sure], second[sure], keypoints)
+
+
+def _joined(found: Candidates, number: I, first: I, second: I, keypoints: int) -> I:
+    """(P, K) people where limbs are joined in this order: of each its kind and its two candidates."""
+    kinds = [1 << kind for kind in found.kind.tolist()]  # of each person, a bit a keypoint
+    members = [[at] for at in range(len(found))]
     whose = list(range(len(found)))
-    taken: set[tuple[int, int]] = set()
-    for limb, one, other in zip(number[sure].tolist(), first[sure].tolist(), second[sure].tolist(), strict=True):
-        if (limb, one) in taken or (limb, -1 - other) in taken:
+    begun, ended = set[int](), set[int]()
+    begins, ends = (number * len(found) + first).tolist(), (number * len(found) + second).tolist()
+    for begin, end, one, other in zip(begins, ends, first.tolist(), second.tolist(), strict=True):
+        if begin in begun or end in ended:
             continue
-        taken |= {(limb, one), (limb, -1 - other)}
+        begun.add(begin)
+        ended.add(end)
         mine, theirs = whose[one], whose[other]
-        if mine != theirs and not people[mine].keys() & people[theirs].keys():
-            people[mine] |= people[theirs]
-            for at in people[theirs].values():
+        if not kinds[mine] & kinds[theirs]:
+            kinds[mine] |= kinds[theirs]
+            members[mine] += members[theirs]
+            for at in members[theirs]:
                 whose[at] = mine
-            people[theirs] = {}
-    whole = [person for person in people if person]
-    rows = np.full((len(whole), keypoints), -1)
-    for at, person in enumerate(whole):
-        rows[at, list(person)] = list(person.values())
-    return rows
+    person, row = np.unique(whose, return_inverse=True)
+    people = np.full((len(person), keypoints), -1)
+    people[row, found.kind] = np.arange(len(found))
+    return people
 
 
 def limb_scores(starts: F, ends: F, fields: Maps, number: I) -> F:
@@ -118,13 +126,11 @@ def limb_scores(starts: F, ends: F, fields: Maps, number: I) -> F:
 def _along(starts: F, ends: F, fields: Maps, number: I, shares: F) -> F:
     """(P, S) the part of the field that goes along the way, at shares (S,) of it; 0 where the way has no length."""
     h, w = fields.shape[1:]
-    way = ends - starts
-    unit = way / np.maximum(np.hypot(way[:, :1], way[:, 1:]), np.finfo(np.float32).tiny)
-    x, y = (
-        np.clip(np.rint(starts[:, axis, None] + way[:, axis, None] * shares).astype(np.intp), 0, side - 1)
-        for axis, side in ((0, w), (1, h))
-    )
+    way_x, way_y = (ends - starts).T
+    length = np.maximum(np.hypot(way_x, way_y), np.finfo(np.float32).tiny)
+    x = np.rint(starts[:, :1] + way_x[:, None] * shares).astype(np.intp).clip(0, w - 1)
+    y = np.rint(starts[:, 1:] + way_y[:, None] * shares).astype(np.intp).clip(0, h - 1)
     at = (2 * h * w * number)[:, None] + y * w + x
     flat = fields.reshape(-1)
-    along: F = flat.take(at) * unit[:, :1] + flat.take(at + h * w) * unit[:, 1:]
+    along: F = flat.take(at) * (way_x / length)[:, None] + flat.take(at + h * w) * (way_y / length)[:, None]
     return along

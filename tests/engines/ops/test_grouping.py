@@ -86,7 +86,7 @@ def slow_limb(start: np.ndarray, end: np.ndarray, field: np.ndarray) -> float:
     for share in np.linspace(0, 1, 11, dtype=np.float32):
         x, y = np.rint(start + share * (end - start)).astype(int)
         along.append(float(field[:, min(max(y, 0), h - 1), min(max(x, 0), w - 1)] @ unit))
-    return float(np.mean(along)) if along[5] > 0.1 and np.mean(np.array(along) > 0.1) >= 0.7 else 0.0
+    return float(np.mean(along)) if along[5] > 0.2 and np.mean(np.array(along) > 0.2) >= 0.7 else 0.0
 
 
 @pytest.mark.parametrize("seed", range(12))
