@@ -69,7 +69,7 @@ def _labelled(given: argparse.Namespace) -> Iterator[Sample]:
     """The pictures and their labels, one after the other."""
     if given.drawn:
         rng = np.random.default_rng(_DRAWN_SEED)
-        yield from (picture(Still(), rng) for _ in range(given.drawn))
+        yield from (picture(Still(people=tuple(given.people)), rng) for _ in range(given.drawn))
         return
     dataset = _dataset(given)
     for line in dataset.summary():
@@ -181,6 +181,9 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         "--data", type=Path, help="a COCO keypoint file, or a folder with images/ and labels/ (YOLO-pose)"
     )
     labels.add_argument("--drawn", type=_whole(1, 10**6), metavar="N", help="so many pictures of drawn people instead")
+    parser.add_argument(
+        "--people", type=_whole(0, 100), nargs=2, default=(1, 6), metavar=("LEAST", "MOST"), help="in a drawing (1 6)"
+    )
     parser.add_argument("--images", type=Path, help="the folder of a COCO file's pictures (default: images/ beside it)")
     parser.add_argument("--skeleton", metavar="FILE", help="a settings file with a part `skeleton:` (default: COCO)")
     parser.add_argument("--model", default="auto", choices=get_args(ModelName), help="architecture (default: auto)")
