@@ -61,8 +61,8 @@ class EngineSettings(Section):
     )
     threads: Annotated[int, Field(ge=0, le=256)] = Field(0, description="CPU threads; 0: one a core.")
     grouping: Literal["tags", "paf"] = Field(
-        "tags",
-        description="How bottom-up makes people of keypoints: tags: associative embedding; paf: part affinity fields.",
+        "paf",
+        description="How bottom-up makes people of keypoints: paf: part affinity fields; tags: associative embedding.",
     )
     verify: bool = Field(False, description="Compare the backend with eager torch before the first frame, and say so.")
 

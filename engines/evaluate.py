@@ -69,7 +69,7 @@ def _labelled(given: argparse.Namespace) -> Iterator[Sample]:
     """The pictures and their labels, one after the other."""
     if given.drawn:
         rng = np.random.default_rng(_DRAWN_SEED)
-        yield from (picture(Still(), rng) for _ in range(given.drawn))
+        yield from (picture(Still(people=tuple(given.people)), rng) for _ in range(given.drawn))
         return
     dataset = _dataset(given)
     for line in dataset.summary():
@@ -111,6 +111,7 @@ def _engine(given: argparse.Namespace) -> PoseEngine:
         mode=given.mode,
         imgsz=given.imgsz,
         score_min=given.score_min,
+        grouping=given.grouping,
     )
     engine = PoseEngine(settings, _skeleton(given))
     for note in engine.notes:
@@ -180,6 +181,9 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         "--data", type=Path, help="a COCO keypoint file, or a folder with images/ and labels/ (YOLO-pose)"
     )
     labels.add_argument("--drawn", type=_whole(1, 10**6), metavar="N", help="so many pictures of drawn people instead")
+    parser.add_argument(
+        "--people", type=_whole(0, 100), nargs=2, default=(1, 6), metavar=("LEAST", "MOST"), help="in a drawing (1 6)"
+    )
     parser.add_argument("--images", type=Path, help="the folder of a COCO file's pictures (default: images/ beside it)")
     parser.add_argument("--skeleton", metavar="FILE", help="a settings file with a part `skeleton:` (default: COCO)")
     parser.add_argument("--model", default="auto", choices=get_args(ModelName), help="architecture (default: auto)")
@@ -188,6 +192,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--device", default="auto", help="cpu, cuda or cuda:N (default: auto)")
     parser.add_argument("--backend", default="auto", choices=get_args(BackendName), help="what runs it (default: auto)")
     parser.add_argument("--imgsz", type=_whole(64, 4096), help="short side that it sees (default: the mode's own)")
+    parser.add_argument("--grouping", default="paf", choices=("tags", "paf"), help="of bottom-up (default: paf)")
     parser.add_argument("--score-min", type=_share, default=_SCORE_MIN, help="least score (default: %(default)s)")
     parser.add_argument("--held-back", action="store_true", help="only pictures that engines.train never trains on")
     parser.add_argument("--limit", type=_whole(1, 10**9), help="the first so many pictures by number (default: all)")

@@ -31,6 +31,7 @@ class Cuts:
 
 _SCORE_MIN: Final = 0.05  # torchvision's own
 _LITE: Final = Cuts(short_px=320, proposals=80, people_max=10, score_min=0.3, int8=("features", "keypoint_head"))
+_BOTTOM_UP: Final = Cuts(short_px=256, proposals=0, people_max=50, score_min=0.3)
 _LARGE_CPU: Final = Cuts(short_px=320, proposals=100, people_max=20, score_min=0.3, int8=("features", "keypoint_head"))
 _LARGE_GPU: Final = Cuts(short_px=480, proposals=300, people_max=30, score_min=0.3)
 
@@ -72,4 +73,6 @@ def plan(settings: EngineSettings, architecture: Architecture, device_type: str)
 def _cuts(architecture: Architecture, device_type: str) -> Cuts:
     if architecture.name == "lite":
         return _LITE
+    if architecture.limbs:
+        return _BOTTOM_UP
     return _LARGE_CPU if device_type == "cpu" else _LARGE_GPU

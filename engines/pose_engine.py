@@ -56,6 +56,7 @@ def load(
     people_max: int | None = None,
     score_min: float | None = None,
     threads: int = 0,
+    grouping: Literal["tags", "paf"] = "paf",
 ) -> PoseEngine:
     """An engine, ready to find people; each setting is described in `configs.schema.EngineSettings`.
 
@@ -76,6 +77,7 @@ def load(
             people_max=people_max,
             score_min=score_min,
             threads=threads,
+            grouping=grouping,
         )
     )
 

@@ -3,27 +3,45 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import expit
 from torch import Tensor
 
+from engines.bottom_up.tags import tags_at
 from engines.model.found import Finder, Found
 from engines.model.transfer import to_host
-from engines.ops.candidates import Candidates, candidates
+from engines.ops.candidates import Candidates, I, candidates
 from engines.ops.grouping import by_limbs, by_tags
+from engines.ops.missing import highest_nearby
 
 F = NDArray[np.floating[Any]]
 
-_STRIDE: Final = 4
-_SCORE_MIN: Final = 0.1
-"""Of a candidate."""
+STRIDE: Final = 4
+"""Pixels of a cell of the maps."""
+_SCORE_MIN: Final = 0.3
+"""Of a candidate: weaker peaks found on held-back crowds make more people of one than they find."""
+_NOTHING: Final = -50.0
+"""A logit where nothing is."""
 _KEYPOINTS_MIN: Final = 3
 """Fewer make nobody."""
 _MARGIN: Final = 0.1
 """A box goes beyond its keypoints by this share of its longer side."""
+_TRUNK_FIRST: Final = (5, 6, 11, 12, 0, 1, 2, 3, 4, 7, 8, 13, 14, 9, 10, 15, 16)
+"""COCO's keypoints in the order in which tags are looked at: those of the trunk are seen best."""
+
+
+class _People(NamedTuple):
+    """Of one picture, best first; pixels of the network's input."""
+
+    scores: F
+    boxes: F
+    xy: F
+    confidence: F
+    logits: F
 
 
 @dataclass(frozen=True)
@@ -31,69 +49,67 @@ class BottomUpFinder(Finder):
     """Finds people with a bottom-up network."""
 
     def find(self, images: Tensor, sizes: Tensor) -> Found:
-        """The people of pictures (B, 3, H, W), whose sizes (B, 2) without padding are height, width."""
+        """The people of pictures (B, 3, H, W), whose sizes (B, 2) without padding are height, width.
+
+        A picture whose maps are not finite shows nobody and counts as one person dropped.
+        """
         heat, tags, fields = (to_host(part.float()).numpy() for part in self.parts.run["maps"](images))
-        found = []
+        each, dropped = [], 0
         for at, size in enumerate(sizes.tolist()):
-            h, w = (max(1, round(side / _STRIDE)) for side in size)
-            found.append(self._people(heat[at, :, :h, :w], tags[at, :, :h, :w], fields[at, :, :h, :w]))
-        count = torch.tensor([len(scores) for scores, _, _, _ in found])
-        scores, xy, confidence, logits = (np.concatenate(each) for each in zip(*found, strict=True))
-        return Found(
-            image=torch.arange(len(found)).repeat_interleave(count),
-            boxes=torch.from_numpy(_boxes(xy, confidence)),
-            scores=torch.from_numpy(scores),
-            keypoints=torch.from_numpy(xy),
-            logits=torch.from_numpy(logits),
-            confidence=torch.from_numpy(confidence),
-            dropped=0,
+            h, w = (max(1, round(side / STRIDE)) for side in size)
+            maps = tuple(np.ascontiguousarray(part[at, :, :h, :w]) for part in (heat, tags, fields))
+            finite = all(np.isfinite(part).all() for part in maps)
+            dropped += not finite
+            each.append(self._people(*(maps if finite else (np.full_like(maps[0], _NOTHING), *maps[1:]))))
+        scores, boxes, xy, confidence, logits = (
+            torch.from_numpy(np.concatenate(some).astype(np.float32)) for some in zip(*each, strict=True)
         )
+        image = torch.arange(len(each)).repeat_interleave(torch.tensor([len(some.scores) for some in each]))
+        return Found(image, boxes, scores, xy, logits, confidence, dropped)
 
-    def _people(self, logits: F, tags: F, fields: F) -> tuple[F, F, F, F]:
-        """(N,) scores, (N, K, 2) keypoints in pixels, (N, K) confidence and logits of one picture, best first."""
-        shares = (1 / (1 + np.exp(-logits))).astype(np.float32)
-        most = 2 * self.limits.people_max
-        joints = candidates(np.nan_to_num(shares), _SCORE_MIN, most)
+    def _people(self, logits: F, tags: F, fields: F) -> _People:
+        """The people of one picture, from its logits (K, h, w), tags (2K, h, w) and fields (2L, h, w)."""
+        heat = expit(logits)
+        joints = candidates(heat, _SCORE_MIN, 2 * self.limits.people_max)
         people = self._grouped(joints, tags, fields)
-        has = people >= 0
-        confidence = (
-            np.where(has, joints.scores[people], 0).astype(np.float32) if len(joints) else has.astype(np.float32)
-        )
-        scores = confidence.mean(1)
-        fit = np.flatnonzero((has.sum(1) >= _KEYPOINTS_MIN) & (scores > self.limits.score_min))
-        best = fit[np.argsort(-scores[fit], kind="stable")][: self.limits.people_max]
-        xy, raw = _placed(joints, people[best], logits)
-        return scores[best], xy, confidence[best], raw
+        people = people[(people >= 0).sum(1) >= _KEYPOINTS_MIN]
+        scores = _scores(joints, people)
+        kept = np.flatnonzero(scores > self.limits.score_min)
+        best = kept[np.argsort(-scores[kept], kind="stable")][: self.limits.people_max]
+        return _placed(joints, people[best], scores[best], logits, heat)
 
-    def _grouped(self, joints: Candidates, tags: F, fields: F) -> NDArray[np.intp]:
+    def _grouped(self, joints: Candidates, tags: F, fields: F) -> I:
         keypoints = self.architecture.keypoints
         if self.architecture.grouping == "paf":
             return by_limbs(joints, fields, self.architecture.limbs, keypoints)
-        own = tags[joints.kind, joints.cells[:, 1], joints.cells[:, 0]]
-        return by_tags(joints, own, keypoints, _ORDER if keypoints == len(_ORDER) else range(keypoints))
+        order = _TRUNK_FIRST if keypoints == len(_TRUNK_FIRST) else range(keypoints)
+        return by_tags(joints, tags_at(tags, joints.kind, joints.cells), keypoints, order)
 
 
-_ORDER: Final = (5, 6, 11, 12, 0, 1, 2, 3, 4, 7, 8, 13, 14, 9, 10, 15, 16)
-"""COCO's keypoints, those of the trunk first: they are seen best."""
-
-
-def _placed(joints: Candidates, people: NDArray[np.intp], logits: F) -> tuple[F, F]:
-    """(N, K, 2) pixels and (N, K) logits; a keypoint that nobody found lies in the middle of the others."""
+def _scores(joints: Candidates, people: I) -> F:
+    """(N,) square root of the mean confidence of keypoints (N, K), where those that are lacking count as 0."""
     has = people >= 0
-    if not len(people):
-        return np.zeros((0, has.shape[1], 2), np.float32), np.zeros(has.shape, np.float32)
-    xy = (joints.xy[people] + 0.5) * _STRIDE
-    middle = (xy * has[..., None]).sum(1, keepdims=True) / has.sum(1)[:, None, None]
-    x, y = joints.cells[people].transpose(2, 0, 1)
-    raw = logits[np.arange(people.shape[1]), y, x]
-    lowest = np.float32(logits.min())
-    return np.where(has[..., None], xy, middle).astype(np.float32), np.where(has, raw, lowest).astype(np.float32)
+    scores: F = np.sqrt(np.where(has, _of(joints.scores, people), 0).mean(1))
+    return scores
 
 
-def _boxes(xy: F, confidence: F) -> F:
-    """(N, 4) boxes around the keypoints that were found, a little larger."""
-    there = confidence[..., None] > 0
-    low, high = np.where(there, xy, np.inf).min(1), np.where(there, xy, -np.inf).max(1)
+def _placed(joints: Candidates, people: I, scores: F, logits: F, heat: F) -> _People:
+    """The people with all of their keypoints; those that are lacking are looked for around the others."""
+    has = people >= 0
+    cells = highest_nearby(_of(joints.cells, people), has, heat)
+    at = (np.arange(people.shape[1]), cells[..., 1], cells[..., 0])
+    xy = (np.where(has[..., None], _of(joints.xy, people), cells) + 0.5) * STRIDE
+    return _People(scores, _boxes(xy, has), xy, heat[at], logits[at])
+
+
+def _of(each: F | I, people: I) -> Any:
+    """What is said of each candidate (M, ...), of people's keypoints (N, K); anything where there is no candidate."""
+    return each[people] if len(each) else np.zeros((*people.shape, *each.shape[1:]), each.dtype)
+
+
+def _boxes(xy: F, has: NDArray[np.bool_]) -> F:
+    """(N, 4) boxes around the keypoints that were grouped, a little larger."""
+    low, high = np.where(has[..., None], xy, np.inf).min(1), np.where(has[..., None], xy, -np.inf).max(1)
     beyond = _MARGIN * (high - low).max(1, keepdims=True)
-    boxes: F = np.concatenate((low - beyond, high + beyond), 1).astype(np.float32)
+    boxes: F = np.concatenate((low - beyond, high + beyond), 1)
     return boxes

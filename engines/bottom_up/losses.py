@@ -8,6 +8,8 @@ from torch.nn import functional
 
 MARGIN = 2.0
 """Tags of two people differ by at least this; those of one person lie within half of it."""
+_TINY = 1e-6
+"""Keeps the slope of a root finite at 0."""
 _BACKGROUND = 0.1
 """How much a cell without a limb counts, beside one that a limb crosses."""
 
@@ -24,22 +26,25 @@ def heat(logits: Tensor, wanted: Tensor, mask: Tensor, people: int) -> Tensor:
 
 
 def tags(found: Tensor, labelled: Tensor) -> tuple[Tensor, Tensor]:
-    """Pull: how far tags (N, K) are from their person's mean; push: how much nearer than `MARGIN` people's means are.
+    """Pull: how far tags (N, K, D) are from their person's mean; push: how much less than `MARGIN` means are apart.
 
-    Source: https://arxiv.org/abs/1611.05424, with a margin in place of the Gaussian.
+    Source: https://arxiv.org/abs/1611.05424, with a margin in place of the Gaussian, and a pull that grows no faster
+    than the distance, lest a large person's outweighs all others'.
     """
     seen = labelled.any(1)
     found, counted = found[seen], labelled[seen].to(found.dtype)
     nothing = found.sum() * 0
     if not len(found):
         return nothing, nothing
-    means = (found * counted).sum(1) / counted.sum(1)
-    pull = (((found - means[:, None]).square() * counted).sum(1) / counted.sum(1)).mean()
+    means = (found * counted[..., None]).sum(1) / counted.sum(1, keepdim=True)
+    off = 2 * ((1 + (found - means[:, None]).square().sum(-1)).sqrt() - 1)
+    pull = ((off * counted).sum(1) / counted.sum(1)).mean()
     if len(means) == 1:
         return pull, nothing
-    gaps = (MARGIN - (means[:, None] - means).abs()).clamp(min=0).square()
-    others = ~torch.eye(len(means), dtype=torch.bool, device=means.device)
-    return pull, gaps[others].mean()
+    first, second = torch.triu_indices(len(means), len(means), 1, device=means.device)
+    apart = (means[first] - means[second]).square().sum(-1)
+    gaps = (MARGIN - (apart + _TINY).sqrt()).clamp(min=0).square()
+    return pull, gaps.mean()
 
 
 def fields(found: Tensor, wanted: Tensor, there: Tensor, mask: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from engines.bottom_up.finder import BottomUpFinder
+from engines.bottom_up.tags import DIMENSIONS
 from engines.model.architecture import Architecture
 from engines.model.backbone import Backbone
 from engines.model.network import Network
@@ -20,8 +21,6 @@ from engines.model.norm import Norm
 from engines.model.parts import Parts, PartSpec, Rows
 from engines.model.roi import Limits
 
-STRIDE: Final = 4
-"""Pixels of a cell of the maps."""
 _PICTURES_MAX: Final = 16
 _RARE = 0.01
 """What a heat map says everywhere before it was trained."""
@@ -42,7 +41,7 @@ class BottomUp(Network):
             nn.ReLU(inplace=True),
         )
         self.heat = nn.Conv2d(channels, architecture.keypoints, 1)
-        self.tags = nn.Conv2d(channels, architecture.keypoints, 1)
+        self.tags = nn.Conv2d(channels, DIMENSIONS * architecture.keypoints, 1)
         self.fields = nn.Conv2d(channels, 2 * len(architecture.limbs), 1)
         nn.init.constant_(self.heat.bias, math.log(_RARE / (1 - _RARE)))  # type: ignore[arg-type]
 
@@ -62,7 +61,7 @@ class BottomUp(Network):
 
 
 class MapsPart(nn.Module):
-    """(B, 3, H, W) to (B, K, H / 4, W / 4) logits, as many tags, and (B, 2L, H / 4, W / 4) fields, x, y of each."""
+    """(B, 3, H, W) to (B, K, H / 4, W / 4) logits, (B, 2K, …) tags and (B, 2L, …) fields, x and y of each."""
 
     def __init__(self, network: BottomUp) -> None:
         super().__init__()

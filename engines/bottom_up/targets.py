@@ -16,22 +16,30 @@ _STEPS_A_CELL = 2
 """A limb is drawn by so many points a cell of its length."""
 
 
-def heat(xy: Tensor, labelled: Tensor, hw: tuple[int, int], sigma: float) -> Tensor:
+def extents(xy: Tensor, labelled: Tensor) -> Tensor:
+    """(N,) diagonal of the box around a person's labelled keypoints, in cells; 0 where none is labelled."""
+    there = labelled[..., None]
+    low, high = xy.masked_fill(~there, torch.inf).amin(1), xy.masked_fill(~there, -torch.inf).amax(1)
+    extents: Tensor = (high - low).clamp(min=0).norm(dim=1)
+    return extents
+
+
+def heat(xy: Tensor, labelled: Tensor, hw: tuple[int, int], sigmas: Tensor) -> Tensor:
     """(K, h, w) for each keypoint the highest of its people's Gaussians, whose peaks lie between cells.
 
     Args:
         xy: (N, K, 2) in cells.
         labelled: (N, K) which are.
         hw: of the maps.
-        sigma: deviation in cells.
+        sigmas: (N,) deviation of each person's, in cells.
     """
     h, w = hw
     keypoints = xy.shape[1]
-    reach = int(_REACH * sigma) + 1
+    reach = int(_REACH * max(sigmas.tolist(), default=0)) + 1
     steps = torch.arange(-reach, reach + 1, device=xy.device)
     around = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), -1).flatten(0, 1)
     cells = xy.round().long()[:, :, None] + around
-    height = torch.exp(-(cells - xy[:, :, None]).square().sum(-1) / (2 * sigma * sigma))
+    height = torch.exp(-(cells - xy[:, :, None]).square().sum(-1) / (2 * sigmas.square()[:, None, None]))
     inside = labelled[..., None] & ((cells >= 0) & (cells < torch.tensor((w, h), device=xy.device))).all(-1)
     which = torch.arange(keypoints, device=xy.device)[None, :, None] * (h * w) + cells[..., 1] * w + cells[..., 0]
     maps = torch.zeros(keypoints * h * w, device=xy.device)
@@ -40,7 +48,7 @@ def heat(xy: Tensor, labelled: Tensor, hw: tuple[int, int], sigma: float) -> Ten
 
 
 def fields(
-    xy: Tensor, labelled: Tensor, limbs: Sequence[tuple[int, int]], hw: tuple[int, int], half_width: int = 1
+    xy: Tensor, labelled: Tensor, limbs: Sequence[tuple[int, int]], hw: tuple[int, int], half_widths: Tensor
 ) -> tuple[Tensor, Tensor]:
     """(L, 2, h, w) unit vectors along each limb, averaged where people's limbs cross, and (L, h, w) where limbs lie.
 
@@ -49,7 +57,7 @@ def fields(
         labelled: (N, K) which are; a limb needs both of its ends.
         limbs: pairs of keypoints.
         hw: of the maps.
-        half_width: cells to each side of the line.
+        half_widths: (N,) of each person's limbs, in cells to each side of the line.
     """
     h, w = hw
     ends = torch.tensor(limbs, device=xy.device)
@@ -59,9 +67,10 @@ def fields(
     across = torch.stack((-unit[..., 1], unit[..., 0]), -1)
     longest = float(length.max()) if length.numel() else 0.0
     steps = torch.linspace(0, 1, max(2, int(longest * _STEPS_A_CELL) + 1), device=xy.device)
-    sides = torch.arange(-half_width, half_width + 1, device=xy.device)
+    widest = int(max(half_widths.tolist(), default=0)) + 1
+    sides = torch.linspace(-1, 1, 2 * widest + 1, device=xy.device) * half_widths[:, None]
     points = (start[..., None, None, :] + along[..., None, None, :] * steps[:, None, None]) + (
-        across[..., None, None, :] * sides[:, None]
+        across[..., None, None, :] * sides[:, None, None, :, None]
     )
     cells = points.round().long()
     inside = ((cells >= 0) & (cells < torch.tensor((w, h), device=xy.device))).all(-1)

@@ -83,7 +83,7 @@ class Architecture:
 
     What is said of proposals, anchors and heads means nothing to a bottom-up network.
     """
-    grouping: Literal["tags", "paf"] = "tags"
+    grouping: Literal["tags", "paf"] = "paf"
     """What a bottom-up network's people are made by: associative embedding, or part affinity fields."""
 
 

@@ -50,7 +50,7 @@ def candidates(heat: Maps, score_min: float, most: int) -> Candidates:
     padded[:, 1:-1, 1:-1] = heat
     across = np.maximum(np.maximum(padded[:, :, :-2], padded[:, :, 2:]), padded[:, :, 1:-1])
     highest = np.maximum(np.maximum(across[:, :-2], across[:, 2:]), across[:, 1:-1])
-    kind, y, x = np.nonzero((heat >= highest) & (heat > score_min))
+    kind, y, x = np.unravel_index(np.flatnonzero((heat >= highest) & (heat > score_min)), heat.shape)
     order = np.lexsort((-heat[kind, y, x], kind))
     rank = np.arange(len(kind)) - np.searchsorted(kind[order], kind[order])
     chosen = order[rank < most]

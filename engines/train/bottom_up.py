@@ -10,13 +10,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engines.bottom_up import losses, targets
-from engines.bottom_up.network import STRIDE, BottomUp
+from engines.bottom_up.finder import STRIDE
+from engines.bottom_up.network import BottomUp
+from engines.bottom_up.tags import tags_at
 from engines.model import targets as heat_maps
 from engines.train.loop import Trainable
 from engines.train.target import Target
 
-_SIGMA_CELLS = 1.2
-_SCALES = {"heat": 10.0, "pull": 1.0, "push": 1.0, "fields": 1.0}
+_SIGMA_CELLS, _HALF_WIDTH_CELLS = 1.2, 1.0
+"""Least deviation of a keypoint's Gaussian, and least half width of a limb..."""
+_OF_EXTENT = 0.03
+"""...and both as a share of the person's extent: what OKS forgives grows with the person, too."""
+_SCALES = {"heat": 10.0, "pull": 1.0, "push": 1.0, "fields": 5.0}
 """Brings the losses to like sizes, so that 1 is a weight to begin with."""
 
 
@@ -60,22 +65,25 @@ class TrainedBottomUp(Trainable):
         crowds = label.take(label.crowd | (label.labelled == 0)).boxes
         mask = targets.unmasked(torch.from_numpy(crowds).to(device) / STRIDE, hw)
         limbs = self.network.architecture.limbs
-        wanted, there = targets.fields(xy, labelled, limbs, hw)
-        pull, push = losses.tags(_at(tags, xy), labelled)
+        wide = _OF_EXTENT * targets.extents(xy, labelled)
+        sigmas, half_widths = wide.clamp(min=_SIGMA_CELLS), wide.clamp(min=_HALF_WIDTH_CELLS)
+        wanted, there = targets.fields(xy, labelled, limbs, hw, half_widths)
+        pull, push = losses.tags(_tags_at(tags, xy), labelled)
         return {
-            "heat": losses.heat(heat, targets.heat(xy, labelled, hw, _SIGMA_CELLS), mask, len(people)),
+            "heat": losses.heat(heat, targets.heat(xy, labelled, hw, sigmas), mask, len(people)),
             "pull": pull,
             "push": push,
             "fields": losses.fields(fields.view(len(limbs), 2, *hw), wanted, there, mask),
         }
 
 
-def _at(maps: Tensor, xy: Tensor) -> Tensor:
-    """(N, K) of each keypoint its own map's (K, h, w) value in the cell where it lies."""
+def _tags_at(maps: Tensor, xy: Tensor) -> Tensor:
+    """(N, K, 2) tags of keypoints (N, K, 2), each from its own map, in the cell where it lies."""
     h, w = maps.shape[1:]
     cells = xy.round().long()
-    x, y = cells[..., 0].clamp(0, w - 1), cells[..., 1].clamp(0, h - 1)
-    return maps[torch.arange(len(maps), device=maps.device), y, x]
+    cells = torch.stack((cells[..., 0].clamp(0, w - 1), cells[..., 1].clamp(0, h - 1)), -1)
+    kind = torch.arange(xy.shape[1], device=maps.device).expand(cells.shape[:2])
+    return tags_at(maps, kind, cells)
 
 
 def _highest(maps: Tensor, box: NDArray[np.float32]) -> NDArray[np.float32]:

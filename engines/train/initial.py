@@ -15,6 +15,7 @@ from configs.train import InitSettings
 from engines.model.architecture import ARCHITECTURES
 from engines.model.network import Network
 from engines.model.norm import FrozenBatchNorm, Norm
+from engines.ops.skeleton import COCO
 from engines.weights import state_dict, zoo
 from engines.weights.folding import fold_batch_norm, modern_names
 from engines.weights.load import load_model
@@ -44,6 +45,11 @@ def start(settings: InitSettings, keypoints: int) -> Started:
         EngineError: its first weights cannot be read or are of no use to it.
     """
     architecture = replace(ARCHITECTURES[settings.model], keypoints=keypoints)
+    if architecture.limbs and keypoints != COCO.size:
+        raise EngineError(
+            f"model {settings.model} joins COCO's {COCO.size} keypoints and skeleton.names has {keypoints}: "
+            "use init.model=lite"
+        )
     network = network_of(architecture, _NORMS[settings.norm])
     if settings.weights is None:
         if settings.norm == "frozen":

@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 
 from configs.schema import EngineSettings
-from engines.model.architecture import LITE, R50, Architecture
+from engines.model.architecture import BOTTOM_UP, LITE, R50, Architecture
 from engines.modes import plan
 
 
-@pytest.mark.parametrize("architecture", [LITE, R50], ids=lambda each: each.name)
+@pytest.mark.parametrize("architecture", [LITE, R50, BOTTOM_UP], ids=lambda each: each.name)
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_exact_runs_a_network_as_it_was_made(architecture: Architecture, device: str) -> None:
     asked = plan(EngineSettings(), architecture, device)
@@ -17,7 +17,7 @@ def test_exact_runs_a_network_as_it_was_made(architecture: Architecture, device:
     assert asked.exact
 
 
-@pytest.mark.parametrize("architecture", [LITE, R50], ids=lambda each: each.name)
+@pytest.mark.parametrize("architecture", [LITE, R50, BOTTOM_UP], ids=lambda each: each.name)
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_fast_never_does_more_than_exact(architecture: Architecture, device: str) -> None:
     fast = plan(EngineSettings(mode="fast"), architecture, device)
@@ -44,3 +44,8 @@ def test_the_limit_of_the_long_side_shrinks_with_the_short_one() -> None:
 def test_a_low_score_that_is_named_holds_in_fast_too(score_min: float) -> None:
     assert plan(EngineSettings(mode="fast"), LITE, "cpu").limits.score_min == 0.3
     assert plan(EngineSettings(mode="fast", score_min=score_min), LITE, "cpu").limits.score_min == score_min
+
+
+def test_fast_asks_a_bottom_up_network_for_no_part_that_it_lacks() -> None:
+    assert plan(EngineSettings(mode="fast"), BOTTOM_UP, "cpu").int8 == ()
+    assert plan(EngineSettings(grouping="tags"), BOTTOM_UP, "cpu").architecture.grouping == "tags"
