@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -95,6 +96,12 @@ def test_a_heavy_library_is_imported_at_its_door_only(path: Path) -> None:
             lesson = name(path) == "recipes/tiny_keypoints.py"
             assert lesson or name(path).startswith("engines/"), f"{name(path)} imports torch"
             assert not name(path).startswith("engines/ops/"), f"{name(path)} imports torch"
+
+
+def test_test_files_differ_in_name() -> None:
+    """pytest imports them by their names alone."""
+    names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
+    assert [name for name, count in Counter(names).items() if count > 1] == []
 
 
 @pytest.mark.parametrize("path", sources(), ids=name)

@@ -52,7 +52,7 @@ def test_without_a_callback_a_file_that_cannot_be_read_is_raised_at_the_end(clip
     ("options", "said"),
     [
         ({"img_size": 64}, r"^img_size is unknown; did you mean imgsz\?$"),
-        ({"output": "x"}, r"^output is unknown; known are start, .*conf.*, and settings as nms_oks_max$"),
+        ({"output": "x"}, r"^output is unknown; known are recursive, .*conf.*, and settings as nms_oks_max$"),
         ({"conf": 7}, r"^conf is 7; it should be less than or equal to 1$"),
         ({"start": "1:x"}, r"^start: '1:x' is no time; it should be seconds"),
         ({"track_lost_afer_s": 2}, r"^track_lost_afer_s is unknown; did you mean lost_after_s\?$"),
