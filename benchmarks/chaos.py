@@ -227,7 +227,7 @@ def stopped(folder: Path, name: str, numbers: list[signal.Signals], clean: Made,
     for _ in range(times):
         run = Run(folder)
         run.until("pid render+video")
-        time.sleep(random.uniform(0, 0.8 * seconds))
+        time.sleep(random.uniform(0, 0.5 * seconds))
         for number in numbers:
             run.process.send_signal(number)
             time.sleep(0.05)
