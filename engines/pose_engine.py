@@ -9,10 +9,8 @@ for people in engine(frames):           # frames: (B, H, W, 3) uint8 RGB
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -29,6 +27,7 @@ from engines.backends.crew import Crew
 from engines.backends.prebuild import Prebuild
 from engines.backends.task import Chosen, Task
 from engines.backends.verify import report
+from engines.device_memory import Fitting, device_errors
 from engines.memory import keep_freed_memory
 from engines.model.found import Finder, Found
 from engines.model.network import Network
@@ -101,8 +100,9 @@ class PoseEngine:
         self._device = _device(settings.device)
         self.notes: list[str] = []
         """Lines to be shown: what was chosen and why, and what could not be used."""
+        self._fitting = Fitting(self.notes)
         self._prebuild: Prebuild | None = None
-        with _device_errors(f"no memory to load model {settings.model}: use a smaller --model, or another --device"):
+        with device_errors(f"no memory to load model {settings.model}: use a smaller --model, or another --device"):
             model, network = self._network(settings)
             if network.architecture.keypoints != skeleton.size:
                 raise EngineError(
@@ -140,15 +140,17 @@ class PoseEngine:
             _check(index, frame)
         if not len(frames):
             return []
-        with _device_errors(
+        found = self._fitting.call(self._found, list(frames))
+        self.dropped += sum(dropped for _, dropped in found)
+        return [people for people, _ in found]
+
+    def _found(self, frames: Frames) -> list[tuple[People, int]]:
+        with device_errors(
             f"no memory for {len(frames)} frames at once: use a smaller --imgsz, or --set infer.batch_max=1"
         ):
             if self._crew and len(frames) > 1:
-                found = [one for some in self._crew.map(self._find_one, frames) for one in some]
-            else:
-                found = self._find(self._finder, frames)
-        self.dropped += sum(dropped for _, dropped in found)
-        return [people for people, _ in found]
+                return [one for some in self._crew.map(self._find_one, frames) for one in some]
+            return self._find(self._finder, frames)
 
     def scale_input(self, factor: float) -> None:
         """Scale frames to this share of the usual sides from now on; a side has 64 pixels at least."""
@@ -227,25 +229,6 @@ def _device(name: str) -> torch.device:
     if device.type == "cuda" and not (there and (device.index or 0) < torch.cuda.device_count()):
         raise EngineError(f"device {name} is not there: torch sees {torch.cuda.device_count()} GPUs; use --device cpu")
     return device
-
-
-@contextlib.contextmanager
-def _device_errors(no_memory: str) -> Iterator[None]:
-    """Raise EngineError with one line where a device fails, with `no_memory` where its memory is exhausted."""
-    try:
-        yield
-    except EngineError:
-        raise
-    except (RuntimeError, MemoryError) as error:
-        text = str(error).strip().partition("\n")[0]
-        # On a CPU torch raises no class of its own for it.
-        if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or re.search(
-            "allocate memory|ALLOC_FAILED", str(error)
-        ):
-            raise EngineError(no_memory) from error
-        if isinstance(error, torch.AcceleratorError) or re.search(r"(CUDA|cuDNN|CUBLAS|cuBLAS) error", text):
-            raise EngineError(f"the GPU failed: {text}; use --device cpu, or another GPU") from error
-        raise
 
 
 def _check(index: int, frame: NDArray[np.uint8]) -> None:

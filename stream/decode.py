@@ -9,6 +9,7 @@ from configs.sources import DecodeSettings, LiveSettings
 from stream.changes import Add, Change, Pause, Remove, no_changes
 from stream.messages import Message, SourceSpec
 from stream.sources.file import FileSource
+from stream.sources.given_up import GivenUpSource
 from stream.sources.images import ImagesSource
 from stream.sources.live import LiveSource
 from stream.sources.merge import in_turn, merged
@@ -106,4 +107,6 @@ def live_of(spec: SourceSpec, settings: DecodeSettings, stop: Callable[[], bool]
 
 
 def _recording(spec: SourceSpec, settings: DecodeSettings, stop: Callable[[], bool]) -> Source:
+    if spec.given_up:
+        return GivenUpSource(spec, spec.given_up)
     return (ImagesSource if spec.kind == "images" else FileSource)(spec, settings, stop)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 
 from configs.schema import EngineSettings, InferSettings
+from engines.ops.people import nobody
 from engines.ops.skeleton import COCO, Skeleton
 from engines.pose_engine import PoseEngine
 from stream.messages import Begin, Cut, Drop, End, Frame, Message, Poses
@@ -42,8 +43,8 @@ class Infer(Stage):
             skeleton: what the network's heat maps are of.
             now_ns: the clock that frames are captured by.
         """
-        self._engine = PoseEngine(engine, skeleton)
-        self.notes: list[str] = list(self._engine.notes)
+        self._engine, self._keypoints = PoseEngine(engine, skeleton), skeleton.size
+        self.notes: list[str] = self._engine.notes
         # By default at most half of them, so that the next batch is decoded meanwhile.
         best = self._engine.batch_best if slots is None else min(self._engine.batch_best, max(1, slots // 2))
         self._batch_max = min(infer.batch_max or best, slots or SLOTS_MAX)
@@ -55,24 +56,28 @@ class Infer(Stage):
         """Frames of each live source handed on since the pace was judged."""
         self._busy_ns = 0
         self._live: set[str] = set()
+        self._alone: set[str] = set()
+        """Sources whose frames are seen one by one."""
         self._held: dict[str, list[Frame]] = {}
         """Frames that wait, by source; those of live sources together under the empty name."""
 
     def process(self, message: Message) -> Iterator[Message]:
         match message:
-            case Begin(live=True):
-                self._live.add(message.spec.name)
+            case Begin():
+                self._live |= {message.spec.name} if message.live else set()
+                self._alone |= {message.spec.name} if message.spec.alone else set()
                 yield message
             case Frame():
                 held = self._held.setdefault(self._queue(message.source), [])
                 held.append(message)
-                if len(held) >= self._batch_max:
+                if len(held) >= (1 if message.source in self._alone else self._batch_max):
                     yield from self._give("")  # live frames first: files are read as fast as they are worked off
                     yield from self._give(self._queue(message.source))
             case Cut() | End():
                 yield from self._give(self._queue(message.source))
                 if isinstance(message, End):
                     self._live.discard(message.source)
+                    self._alone.discard(message.source)
                 yield message
             case _:
                 yield message
@@ -119,8 +124,9 @@ class Infer(Stage):
             self._passed, self._busy_ns = {}, 0
 
     def _found(self, frames: list[Frame]) -> Iterator[Poses]:
-        if not frames:
-            return
-        found = self._engine([squared(frame.picture, frame.pixel_aspect) for frame in frames])
-        for frame, people in zip(frames, found, strict=True):
-            yield Poses(frame, unsquared(people, frame.pixel_aspect))
+        seen = [frame for frame in frames if "error" not in frame.flags]
+        found = self._engine([squared(frame.picture, frame.pixel_aspect) for frame in seen]) if seen else []
+        people = iter(found)
+        for frame in frames:
+            of_frame = nobody(self._keypoints) if "error" in frame.flags else next(people)
+            yield Poses(frame, unsquared(of_frame, frame.pixel_aspect))

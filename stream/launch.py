@@ -16,6 +16,7 @@ from stream.reporter import Reporter
 from stream.runtime.progress import Progress
 from stream.runtime.recovers import StageError
 from stream.runtime.supervisor import Supervisor
+from stream.space import check_space
 from stream.summary import Summary
 
 
@@ -41,6 +42,7 @@ def launch(
 
     Raises:
         SourceError: no source can be read; found out before a model is loaded, or downloaded.
+        OutputError: there is no room for what is to be written.
 
     Returns:
         The summary and, where a stage failed or a run.json or a format could not be written, that error.
@@ -48,6 +50,7 @@ def launch(
     progress = Progress()
     recovery = Recovery(settings, specs, progress)
     remaining = recovery.remaining()
+    progress.notes += check_space(settings, remaining)
     if factory == PIPELINE and not recovery.finished:
         from stream.sources.probe import check  # loads FFmpeg
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from engines.ops.people import F, People
 from stream.address import label_of, path_of
+from stream.figures import StageFigures
 
 
 class WireError(ValueError):
@@ -69,6 +70,12 @@ class SourceSpec(Struct, frozen=True):
     """A file or folder is played at its own clock, as if it were live."""
     paused: bool = False
     """Of a live source no frames are taken at first."""
+    poison: tuple[int, ...] = ()
+    """Frames on which stages have died: they are given with the flag "error", and no stage looks into them."""
+    alone: bool = False
+    """The network is to see its frames one by one: one of a batch has killed it."""
+    given_up: GivenUp | None = None
+    """Reading it has died again and again: its outputs end with its states."""
 
     @property
     def live(self) -> bool:
@@ -122,6 +129,14 @@ class Begin(Struct, frozen=True, tag="begin"):
     """As of a `Frame`."""
 
 
+class GivenUp(Struct, frozen=True):
+    """A recording that is read no further."""
+
+    problem: str
+    begin: Begin | None
+    """As it was opened before; None: it never was."""
+
+
 class Frame(Struct, frozen=True, tag="frame"):
     """One picture of a source. (source, epoch, index) is its identity."""
 
@@ -141,7 +156,7 @@ class Frame(Struct, frozen=True, tag="frame"):
     pixels: Pixels | None
     """None: they were not needed any more where the frame went."""
     flags: tuple[str, ...] = ()
-    """What was wrong with it, e.g. "damaged"."""
+    """What was wrong with it, e.g. "damaged"; "error": stages have died on it."""
     dropped: dict[str, int] = {}
     """Cause -> frames lost just before this one: "busy", "damaged", "paused"."""
     times_ns: dict[str, int] = {}
@@ -216,66 +231,6 @@ class Status(Struct, frozen=True, tag="status"):
     none are taken."""
     reason: str = ""
     """One line for people; empty if all is well."""
-
-
-class StageFigures(Struct):
-    """What a stage has done so far."""
-
-    frames: int = 0
-    """Frames that it has handed on."""
-    busy_s: float = 0.0
-    """Time spent working, waiting not counted."""
-    p50_ms: float = 0.0
-    """Time a frame, median; 0 before the first frame."""
-    p95_ms: float = 0.0
-    p99_ms: float = 0.0
-    dropped: dict[str, int] = {}
-    """Cause -> frames that it gave up."""
-
-
-class SourceFigures(Struct, frozen=True):
-    """Where one source of a run stands."""
-
-    name: str
-    label: str
-    """Its address for people."""
-    live: bool
-    state: Literal["waiting", "starting", "ok", "degraded", "reconnecting", "failed", "paused", "ended", "stopped"]
-    """waiting: not opened yet; else as `Status` says; ended: by itself; stopped: the run was interrupted."""
-    reason: str
-    """One line for people; empty if all is well."""
-    frames: int
-    """Frames that reached the outputs."""
-    people: int
-    """People in all frames: one person in ten frames counts ten."""
-    dropped: dict[str, int]
-    """Cause -> frames that were lost."""
-    expected: int | None
-    """How many frames there will be; None if unknown. An estimate."""
-    seconds: float
-    """From its opening to its end or to now."""
-
-
-class RunFigures(Struct, frozen=True, tag=True):
-    """Where a whole run stands, as its supervisor has heard: for stages that show it."""
-
-    sources: list[SourceFigures]
-    """In the run's order, a few hundred at most: the open ones before those that ended last, those before the rest."""
-    sources_total: int
-    """How many the run has."""
-    sources_ended: int
-    """How many of them have ended."""
-    stages: dict[str, StageFigures]
-    groups: dict[str, Literal["loading", "ready", "done", "failed"]]
-    """Group of stages -> how it is; ready: its models are loaded and it works."""
-    held: dict[str, int]
-    """Group -> frames that wait for it or are in it."""
-    memory_bytes: dict[str, int]
-    """Group -> resident memory of its process."""
-    restarts: int
-    """How often the stages behind live sources were restarted."""
-    seconds: float
-    """Since the first frame could flow; 0 while models load."""
 
 
 class End(Struct, frozen=True, tag="end"):

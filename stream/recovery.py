@@ -12,10 +12,11 @@ from msgspec import structs
 
 from configs.schema import Settings
 from stream.job import Job, difference, is_recording, job_of
-from stream.messages import SourceSpec
+from stream.messages import GivenUp, SourceSpec
+from stream.poison import Poison
 from stream.runtime.progress import Progress
-from stream.runtime.recovers import MAY_PASS
-from stream.runtime.reports import Failed, Reached
+from stream.runtime.recovers import MAY_PASS, Death
+from stream.runtime.reports import Reached
 from stream.runtime.restarts import Restarts
 from stream.unfinished import Commit, clear, left_in, read_commit, write_commit, write_job
 
@@ -38,6 +39,7 @@ class Recovery:
         """Of the recordings whose folders say what is being made there."""
         self._commits: dict[str, Commit] = {}
         self._restarts, self._granted = Restarts(), False
+        self._poison = Poison()
         self.finished: dict[str, bytes] = {}
         """Recording that is finished -> JSON of its summary."""
         for spec in () if settings.output.overwrite else self._recordings.values():
@@ -57,7 +59,7 @@ class Recovery:
     def remaining(self) -> list[SourceSpec]:
         """The sources that are not done with, each continued from its last commit."""
         specs = [spec for spec in self._specs if spec.name not in self.finished | self._progress.ended]
-        return [structs.replace(spec, states=self._states(spec.name)) for spec in specs]
+        return [self._continued(spec) for spec in specs]
 
     def announce(self) -> None:
         """Let the progress know what is done already, and say where the run goes on."""
@@ -81,6 +83,7 @@ class Recovery:
         if spec is None:
             return
         self._restarts.succeed()
+        self._poison.succeed()
         self._begin(spec)
         name, begin = spec.name, self._progress.began.get(spec.name)
         counts, seconds = self._progress.counts_at_cut(name), self._progress.seconds(name)
@@ -104,8 +107,9 @@ class Recovery:
         if ended is not None and spec is not None and not ended.end.stopped:
             clear(Path(spec.folder))
 
-    def grants(self, failed: Failed) -> bool:
+    def grants(self, death: Death) -> bool:
         """Whether all stages are to begin again after a failure: where that may help and all can be read again."""
+        failed = death.failed
         can_go_on = len(self._recordings) == len(self._specs) and self._settings.runtime.transport == "ipc"
         if not can_go_on or failed.exit_code not in MAY_PASS or self._progress.started_s is None:
             return False
@@ -113,6 +117,9 @@ class Recovery:
         self._granted = bool(count)
         if count:
             self._progress.notes.append(f"{failed.text}; all stages begin again at the last commit ({count})")
+            if found := self._poison.take(death):
+                self._restarts = Restarts()  # what killed the stages is out of their way
+                self._progress.notes.append(found)
         return self._granted
 
     def begin_again(self) -> bool:
@@ -132,5 +139,13 @@ class Recovery:
             write_job(Path(spec.folder), job)
             self._jobs[spec.name] = job
 
-    def _states(self, name: str) -> dict[str, bytes]:
-        return self._commits[name].cut.states if name in self._commits else {}
+    def _continued(self, spec: SourceSpec) -> SourceSpec:
+        name, poison = spec.name, self._poison
+        problem = poison.unreadable.get(name)
+        return structs.replace(
+            spec,
+            states=self._commits[name].cut.states if name in self._commits else {},
+            poison=tuple(poison.frames.get(name, ())),
+            alone=name in poison.alone,
+            given_up=GivenUp(problem, self._progress.began.get(name)) if problem else None,
+        )

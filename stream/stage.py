@@ -5,7 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
-from stream.messages import Message, RunFigures
+from stream.figures import RunFigures
+from stream.messages import Message
 
 
 class Stage(ABC):

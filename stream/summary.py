@@ -5,8 +5,8 @@ from __future__ import annotations
 from msgspec import Struct
 
 from configs.errors import SourceError
+from stream.figures import StageFigures
 from stream.job import Job
-from stream.messages import StageFigures
 
 _DAMAGED = 4
 

@@ -13,7 +13,8 @@ import numpy as np
 from configs.schema import RenderSettings, WebSettings
 from engines.ops.people import People
 from engines.ops.skeleton import COCO
-from stream.messages import Begin, Frame, Pixels, RunFigures, SourceFigures, SourceSpec, Tracks
+from stream.figures import RunFigures, SourceFigures
+from stream.messages import Begin, Frame, Pixels, SourceSpec, Tracks
 from stream.sinks.web import Web
 
 WAIT_S = 20.0

@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import islice
 from typing import Literal
 
-from stream.messages import RunFigures, SourceFigures, SourceSpec
+from stream.figures import RunFigures, SourceFigures
+from stream.messages import SourceSpec
 from stream.runtime.member import Member
 from stream.runtime.progress import Progress
 from stream.runtime.reports import Done, Failed, Ready

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from stream.messages import Slot, WireError
 
 SLOTS_MAX = 256
-_HEADER_BYTES = 16 * SLOTS_MAX  # an int64 generation and an int64 owner a slot
+_ROWS = 6  # of an int64 a slot: generation, owner, source, frame, whether it is in hand; the last is the store's own
+_HEADER_BYTES = 8 * _ROWS * SLOTS_MAX
 _FREE = 0
+_NONE = np.zeros(0, np.int64)
 
 
 class StoreFds(NamedTuple):
@@ -37,7 +39,8 @@ class FrameStore:
     """The slots of one decoder, each with its owner: the group that is to read or to release it.
 
     Its free slots are the credits: no free slot, no new frame. The owner stands in the shared memory, so any
-    group can release a slot, and what a dead group owned can be had back from outside.
+    group can release a slot, and what a dead group owned can be had back from outside. Which frame it is
+    stands there too, and whether its owner has begun to work on it: on what a group has died.
 
     The memory has no name (a memfd, elsewhere an unlinked file), so nothing is left of it
     when the last process that maps it is gone, however it went. It is sparse: a slot takes
@@ -57,8 +60,9 @@ class FrameStore:
         self.slots = slots
         self._map = mmap.mmap(fds.memory, os.fstat(fds.memory).st_size)
         self._slot_bytes = (len(self._map) - _HEADER_BYTES) // slots
-        self._generations = np.frombuffer(self._map, np.int64, slots)
-        self._owners = np.frombuffer(self._map, np.int64, slots, 8 * SLOTS_MAX)
+        header = np.frombuffer(self._map, np.int64, _ROWS * SLOTS_MAX).reshape(_ROWS, SLOTS_MAX)
+        self._generations, self._owners, self._sources, self._frames, self._in_hand = header[:-1, :slots]
+        self._of_store = header[-1]
 
     def has_free(self, at_most: int | None = None) -> bool:
         """Whether a picture may be put now; `at_most`: of so many slots only."""
@@ -68,12 +72,32 @@ class FrameStore:
         """How many slots a group owns."""
         return int((self._owners == owner).sum())
 
-    def put(self, picture: NDArray[np.uint8], owner: int) -> Slot:
-        """Copy an (H, W, 3) picture into a free slot; for the store's decoder alone.
+    def in_hand(self, owner: int) -> list[tuple[int, int]]:
+        """Which frames a group has begun to work on and not handed on: number of the source, index of the frame."""
+        slots = np.flatnonzero((self._owners == owner) & (self._in_hand == 1))
+        return [(int(self._sources[slot]), int(self._frames[slot])) for slot in slots]
+
+    @property
+    def sources_read(self) -> int:
+        """How many of its sources the decoder has read to their ends, in turn."""
+        return int(self._of_store[0])
+
+    @sources_read.setter
+    def sources_read(self, count: int) -> None:
+        self._of_store[:2] = count, 0
+
+    @property
+    def frames_read(self) -> int:
+        """Index of the frame of the source at hand that comes next."""
+        return int(self._of_store[1])
+
+    def put(self, picture: NDArray[np.uint8], owner: int, index: int = 0) -> Slot:
+        """Copy an (H, W, 3) picture of the source at hand into a free slot; for the store's decoder alone.
 
         Args:
             picture: of any size that fits.
             owner: number of the group that gets it, from 1.
+            index: of the frame.
 
         Raises:
             IndexError: no slot is free.
@@ -81,16 +105,23 @@ class FrameStore:
         """
         if picture.nbytes > self._slot_bytes:
             raise WireError(f"a picture of {picture.nbytes} bytes does not fit a slot of {self._slot_bytes}")
-        index = int(np.flatnonzero(self._owners == _FREE)[0])
-        self._generations[index] += 1
-        self._owners[index] = owner
-        self._view(index, *picture.shape[:2])[:] = picture
-        return Slot(self.number, index, int(self._generations[index]))
+        slot = int(np.flatnonzero(self._owners == _FREE)[0])
+        self._generations[slot] += 1
+        self._sources[slot], self._frames[slot], self._in_hand[slot] = self._of_store[0], index, 0
+        self._of_store[1] = index + 1
+        self._owners[slot] = owner
+        self._view(slot, *picture.shape[:2])[:] = picture
+        return Slot(self.number, slot, int(self._generations[slot]))
+
+    def take(self, slot: Slot) -> None:
+        """Note that the owner of a slot begins to work on its frame."""
+        if self._is_current(slot):
+            self._in_hand[slot.index] = 1
 
     def pass_on(self, slot: Slot, owner: int) -> None:
         """Make another group the owner of a slot; a stale slot stays as it is."""
         if self._is_current(slot):
-            self._owners[slot.index] = owner
+            self._in_hand[slot.index], self._owners[slot.index] = 0, owner
 
     def release(self, slot: Slot) -> None:
         """Free a slot, whoever owns it, and wake its decoder. A stale or repeated release changes nothing."""
@@ -130,7 +161,7 @@ class FrameStore:
 
     def close(self) -> None:
         """Map it no more; pictures that are still in use keep the memory."""
-        self._generations = self._owners = np.zeros(0, np.int64)
+        self._generations = self._owners = self._sources = self._frames = self._in_hand = self._of_store = _NONE
         try:
             self._map.close()
         except BufferError:

@@ -122,6 +122,8 @@ class _GroupLoop:
                 self._sockets.report(Began(message))
             elif isinstance(message, Status):
                 self._sockets.report(message)
+            elif isinstance(message, End):
+                self._sockets.end_source()
             if has_slot or not isinstance(message, Frame):
                 self._give_whole(message, stage)
             else:
@@ -143,6 +145,8 @@ class _GroupLoop:
                 self._sockets.release(message)  # nobody has looked at it yet: the run ends early, without it
                 self._has_gap = True
                 continue
+            if frame := frame_of(message):
+                self._sockets.begin_on(frame)
             self._give_whole(message, stage)
 
     def _give_whole(self, message: Message, stage: Stage) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 import numpy as np
 from msgspec import structs
 
-from stream.messages import Begin, Cut, Drop, End, Message, RunFigures, StageFigures, frame_of
+from stream.figures import RunFigures, StageFigures
+from stream.messages import Begin, Cut, Drop, End, Message, frame_of
 from stream.stage import Stage
 
 _FIRST_MS, _LAST_MS, _BINS = 0.001, 1e6, 1024

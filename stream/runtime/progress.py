@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from msgspec import structs
 
-from stream.messages import Begin, Cut, StageFigures, Status
+from stream.figures import StageFigures
+from stream.messages import Begin, Cut, Status
 from stream.position import Place
 from stream.runtime.metrics import joined
 from stream.runtime.reports import Beat, Began, Counts, Ended, Reached

@@ -6,7 +6,8 @@ import msgspec
 from msgspec import Struct
 
 from stream.changes import Add, Pause, Remove, Resume
-from stream.messages import Begin, Cut, End, RunFigures, StageFigures, Status
+from stream.figures import RunFigures, StageFigures
+from stream.messages import Begin, Cut, End, Status
 from stream.position import Place
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from stream.runtime import frame_store
 from stream.runtime.frame_store import FrameStore, StoreFds
+from stream.runtime.recovers import At
 from stream.runtime.topology import GroupSpec
 
 
@@ -20,10 +21,10 @@ class Stores:
             slots: how many each has.
             slot_bytes: the largest picture, in bytes.
         """
+        decoders = [spec for spec in specs if spec.store >= 0]
+        self._sources = {spec.store: spec.sources for spec in decoders}
         self.by_number = {
-            spec.store: FrameStore(spec.store, frame_store.create(slots, slot_bytes), slots)
-            for spec in specs
-            if spec.store >= 0
+            spec.store: FrameStore(spec.store, frame_store.create(slots, slot_bytes), slots) for spec in decoders
         }
 
     @property
@@ -34,6 +35,16 @@ class Stores:
     def held(self, owner: int) -> int:
         """How many slots a group owns."""
         return sum(store.held(owner) for store in self.by_number.values())
+
+    def at_work(self, group: GroupSpec) -> list[At]:
+        """What a group of a run of recordings works on: frames; of a decoder the one that it reads next."""
+        if not group.sources:
+            found = [(store.number, *each) for store in self.by_number.values() for each in store.in_hand(group.number)]
+        elif (own := self.by_number.get(group.store)) and own.sources_read < len(group.sources):
+            found = [(own.number, own.sources_read, own.frames_read)]
+        else:
+            found = []
+        return [At(self._sources[store][source].name, frame) for store, source, frame in found]
 
     def reclaim(self, owner: int) -> None:
         """Free all slots of a group that is gone."""

@@ -21,7 +21,7 @@ from stream.runtime.group import run_group
 from stream.runtime.hosts import Host, Process, Thread
 from stream.runtime.member import Member, continued, reader_of
 from stream.runtime.progress import Delivered, Progress
-from stream.runtime.recovers import MAY_PASS, Recovers, StageError
+from stream.runtime.recovers import MAY_PASS, Death, Recovers, StageError
 from stream.runtime.reports import (
     Abandon,
     Beat,
@@ -248,13 +248,14 @@ class Supervisor:
 
     def _fail(self, member: Member, failed: Failed) -> None:
         member.state = Failed
+        death = Death(failed, bool(member.spec.sources), self._stores.at_work(member.spec))
         self._stores.reclaim(member.spec.number)
         may_restart = failed.exit_code in MAY_PASS and self._may_restart(member)
         if may_restart and (count := self._restarts.take()):
             self._restart(member, failed, count)
             return
         is_first, self._failure = self._failure is None, self._failure or StageError(member.spec.name, failed)
-        if is_first and not self._deadlines_s and self._recovery is not None and self._recovery.grants(failed):
+        if is_first and not self._deadlines_s and self._recovery is not None and self._recovery.grants(death):
             self._kill_all()
         elif not self._deadlines_s:
             self._end_early(_FAIL_S)

@@ -16,7 +16,8 @@ import zmq
 
 from configs.errors import PosestreamError
 from stream.changes import Add, Change, Pause, Remove, Resume
-from stream.messages import Frame, Message, Pixels, RunFigures, frame_of
+from stream.figures import RunFigures
+from stream.messages import Frame, Message, Pixels, frame_of
 from stream.runtime import reports
 from stream.runtime.frame_store import FrameStore
 from stream.runtime.reports import Abandon, Command, Go, Hold, Report, Slots, Stop
@@ -166,7 +167,7 @@ class GroupSockets:
             elif not self.wait_for_slot():
                 return
             else:
-                message = _with_pixels(message, self._placed(frame.pixels, owner))
+                message = _with_pixels(message, self._placed(frame.pixels, owner, frame.index))
         data = self._wire.to_bytes(message)
         self.sent_bytes += len(data)
         for receiver in receivers:
@@ -176,6 +177,16 @@ class GroupSockets:
         """Free the slot of a frame that is done with."""
         if frame.pixels is not None and frame.pixels.slot is not None:
             self._stores[frame.pixels.slot.store].release(frame.pixels.slot)
+
+    def begin_on(self, frame: Frame) -> None:
+        """Note where the supervisor sees it that this group begins to work on a frame: it may die of it."""
+        if frame.pixels is not None and frame.pixels.slot is not None:
+            self._stores[frame.pixels.slot.store].take(frame.pixels.slot)
+
+    def end_source(self) -> None:
+        """Note where the supervisor sees it that the source at hand has been read."""
+        if self._store is not None:
+            self._store.sources_read += 1
 
     def finish(self) -> None:
         """Tell the receivers that nothing more comes from here."""
@@ -199,9 +210,9 @@ class GroupSockets:
     def _held(self, receiver: int) -> int:
         return sum(store.held(self._spec.nexts[receiver]) for store in self._stores.values())
 
-    def _placed(self, pixels: Pixels, owner: int) -> Pixels:
+    def _placed(self, pixels: Pixels, owner: int, index: int) -> Pixels:
         assert self._store is not None
-        return Pixels(pixels.array, self._store.put(pixels.array, owner))
+        return Pixels(pixels.array, self._store.put(pixels.array, owner, index))
 
     def _push(self, data: bytes, outlet: zmq.Socket[bytes]) -> None:
         while not outlet.poll(_TICK_MS, zmq.POLLOUT):  # the receiver is gone: the run is ended or restarted

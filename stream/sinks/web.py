@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from configs.outlets import WebSettings
 from configs.schema import RenderSettings
 from engines.ops.skeleton import Skeleton
-from stream.messages import Begin, Drop, End, Message, RunFigures, Status, Tracks
+from stream.figures import RunFigures
+from stream.messages import Begin, Drop, End, Message, Status, Tracks
 from stream.render import Render
 from stream.stage import Stage
 from stream.web.address import token_of, web_address

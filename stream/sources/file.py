@@ -132,7 +132,7 @@ class FileSource(Recording):
                 return
             reached = reached or at_s >= self.start_s - 1e-6  # a clock that starts anew does not take it back
             if reached:
-                self._failed += picture.is_corrupt
+                self._failed += picture.is_corrupt or self.next_is_poison
                 shown_ns = round(picture.duration * (picture.time_base or 0) * 10**9 or 1e9 / self._fps)
                 self._reached_ns, self._pts = pts_ns + shown_ns, picture.pts
                 yield self.frame(picture, pts_ns, flags, aspect)

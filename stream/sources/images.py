@@ -85,7 +85,7 @@ class ImagesSource(Recording):
             if picture is None:
                 continue
             pts_ns, _ = self.clock.time(number, 1 / self._rate, (picture.width, picture.height))
-            self.damaged += picture.is_corrupt
+            self.damaged += picture.is_corrupt or self.next_is_poison
             yield self.frame(picture, pts_ns, ("timing_assumed",), _SQUARE)
 
     def state(self) -> bytes:

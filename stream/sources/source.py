@@ -108,6 +108,11 @@ class Recording(ABC):
         """True if only a part is to be read."""
         return bool(self.start_s) or self.end_s is not None
 
+    @property
+    def next_is_poison(self) -> bool:
+        """Whether stages have died on the frame that is given next."""
+        return self.frames in self.spec.poison
+
     def stop(self) -> bool:
         """Whether reading is to stop."""
         self.stopped = self.stopped or self._stop()
@@ -122,6 +127,7 @@ class Recording(ABC):
             flags: what its time earned; damage is added here.
             aspect: width to height of a stored pixel.
         """
+        is_poison = self.next_is_poison
         way = orientation(picture)
         array = upright_rgb(picture, way)
         height, width, _ = array.shape
@@ -136,6 +142,6 @@ class Recording(ABC):
             width=width,
             height=height,
             pixels=Pixels(array),
-            flags=(*flags, "damaged") if picture.is_corrupt else flags,
+            flags=(*flags, *(["damaged"] if picture.is_corrupt else ()), *(["error"] if is_poison else ())),
             pixel_aspect=pixel_aspect(aspect, way),
         )

@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from msgspec import Struct
 
-from stream.messages import Begin, Drop, RunFigures, SourceFigures, Status, Tracks
+from stream.figures import RunFigures, SourceFigures
+from stream.messages import Begin, Drop, Status, Tracks
 from stream.square import square_size
 
 AGE_EDGES_S = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0)

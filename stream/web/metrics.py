@@ -15,7 +15,7 @@ from prometheus_client.core import (
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
-from stream.messages import RunFigures
+from stream.figures import RunFigures
 from stream.web.board import AGE_EDGES_S, Board
 
 _STATES = ("waiting", "starting", "ok", "degraded", "reconnecting", "failed", "paused", "ended", "stopped")

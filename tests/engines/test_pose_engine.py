@@ -264,7 +264,7 @@ except Exception as error:
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, timeout=60)
     assert done.stdout.splitlines() == [
-        "EngineError: no memory for 1 frames at once: use a smaller --imgsz, or --set infer.batch_max=1"
+        "NoMemory: no memory for 1 frames at once: use a smaller --imgsz, or --set infer.batch_max=1"
     ]
 
 
@@ -283,7 +283,7 @@ except Exception as error:
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, timeout=60)
     assert done.stdout.splitlines() == [
-        "EngineError: no memory to load model lite: use a smaller --model, or another --device"
+        "NoMemory: no memory to load model lite: use a smaller --model, or another --device"
     ]
 
 

@@ -132,3 +132,21 @@ def test_a_frame_of_a_file_is_never_too_old() -> None:
     stage = Noted(batch_max=1)
     stage.now_ns = 10**12
     assert names(through(stage, begin("a", False), frame("a", 0))) == ["Begin", "a0"]
+
+
+def test_a_frame_that_is_in_error_has_nobody_and_is_not_looked_at() -> None:
+    stage = Noted(batch_max=4)
+    bad = structs.replace(frame("a", 1), flags=("error",))
+    given = through(stage, begin("a", False), frame("a", 0), bad, frame("a", 2), frame("a", 3))
+    assert names(given) == ["Begin", "a0", "a1", "a2", "a3"]
+    assert stage.batches == [3]
+    assert [len(poses.people.scores) > 0 for poses in given[1:]] == [True, False, True, True]
+
+
+def test_frames_of_a_source_whose_batch_killed_the_network_are_seen_one_by_one() -> None:
+    stage = Noted(batch_max=4)
+    opened = begin("a", False)
+    opened = structs.replace(opened, spec=structs.replace(opened.spec, alone=True))
+    given = through(stage, opened, *(frame("a", n) for n in range(3)), begin("b", False), frame("b", 0))
+    assert names(given) == ["Begin", "a0", "a1", "a2", "Begin"]
+    assert stage.batches == [1, 1, 1]

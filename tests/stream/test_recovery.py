@@ -78,7 +78,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.syspath_prepend(str(Path(numbered.__file__).parent))
         write_video(Path("clip.mp4"), [noisy(n) for n in range(COUNT)], audio="aac")
         assert run(settings("whole"))[1] is None
-        Path("poison").touch()
+        Path("poison").write_text("infer cut 32")
         summary, failure = run(settings("unfinished"))
         Path("poison").unlink()
     assert isinstance(failure, StageError)

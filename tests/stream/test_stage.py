@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from stream.messages import End, Message, RunFigures
+from stream.figures import RunFigures
+from stream.messages import End, Message
 from stream.stage import Chain, Stage, run_here
 
 

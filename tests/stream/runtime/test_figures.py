@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from stream.messages import Begin, End, SourceSpec, StageFigures, Status
+from stream.figures import StageFigures
+from stream.messages import Begin, End, SourceSpec, Status
 from stream.runtime.figures import figures_of
 from stream.runtime.member import Member
 from stream.runtime.progress import Progress

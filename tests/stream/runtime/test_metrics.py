@@ -10,7 +10,8 @@ import pytest
 from msgspec import structs
 from numbered import Gives
 
-from stream.messages import Drop, End, Frame, Message, Pixels, StageFigures, frame_of
+from stream.figures import StageFigures
+from stream.messages import Drop, End, Frame, Message, Pixels, frame_of
 from stream.runtime.metrics import Meter, Metered, StageMeter, timed
 from stream.stage import Chain, Stage
 

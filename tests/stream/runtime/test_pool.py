@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.messages import Begin, Cut, Drop, End, Frame, Message, SourceSpec, StageFigures, Status
+from stream.figures import StageFigures
+from stream.messages import Begin, Cut, Drop, End, Frame, Message, SourceSpec, Status
 from stream.runtime.in_order import InOrder
 from stream.runtime.spread import Spread
 

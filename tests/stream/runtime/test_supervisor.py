@@ -16,7 +16,8 @@ from numbered import ledger, sources
 
 from configs.runtime import RuntimeSettings
 from configs.schema import EngineSettings, InferSettings, Settings
-from stream.messages import SourceSpec, StageFigures
+from stream.figures import StageFigures
+from stream.messages import SourceSpec
 from stream.runtime.progress import Progress
 from stream.runtime.recovers import StageError
 from stream.runtime.reports import Counts

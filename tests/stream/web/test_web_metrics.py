@@ -5,7 +5,8 @@ from __future__ import annotations
 from prometheus_client.parser import text_string_to_metric_families
 from web_made import run_figures, source_figures, tracks
 
-from stream.messages import StageFigures, Status
+from stream.figures import StageFigures
+from stream.messages import Status
 from stream.web.board import Board
 from stream.web.metrics import metrics_of
 
