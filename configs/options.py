@@ -112,7 +112,10 @@ OPTIONS = (
     Option("--smooth", "Model", "smooth.method"),
     Option("--output -o", "Output", "output.folder", metavar="DIR"),
     Option("--overwrite", "Output", "output.overwrite"),
-    Option("--save/--no-save", "Output", "video.save"),
+    Option("--save/--no-save --video/--no-video", "Output", "video.save"),
+    Option("--codec", "Output", "video.codec"),
+    Option("--crf", "Output", "video.crf"),
+    Option("--encoder", "Output", "video.encoder"),
     Option("--records/--no-records", "Output", "records.save"),
     Option(
         "--format",

@@ -153,15 +153,27 @@ class RenderSettings(Section):
     hud: bool = Field(True, description="A line with frames per second, age and people.")
 
 
+CodecName = Literal["h264", "hevc", "av1"]
+
+
 class VideoSettings(Section):
     """How the overlay video is written."""
 
     save: bool = Field(True, description="Write overlay.mp4.")
-    crf: Annotated[int, Field(ge=0, le=51)] | None = Field(
-        None, description="x264 quality, smaller is better and larger; null: sized near the source."
+    codec: CodecName = Field(
+        "h264", description="Codec of the overlay: h264 plays everywhere, hevc and av1 are smaller."
+    )
+    encoder: Literal["software", "hardware"] = Field(
+        "software",
+        description="hardware: the machine's own encoder where there is one; it spares the CPU, but may give other "
+        "bytes each time.",
+    )
+    crf: Annotated[int, Field(ge=0, le=63)] | None = Field(
+        None,
+        description="Quality, smaller is better and larger, of h264 and hevc up to 51; null: near the source's size.",
     )
     preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow"] = Field(
-        "veryfast", description="x264 preset: time against size."
+        "veryfast", description="Of x264, and what is like it of the others: time against size."
     )
     audio: bool = Field(True, description="Keep the source's sound.")
     segment_s: Time | None = Field(
@@ -171,6 +183,12 @@ class VideoSettings(Section):
     keep_bytes: Annotated[int, Field(ge=1)] | None = Field(
         None, description="Delete the oldest of them when they have more bytes in all; null: never."
     )
+
+    @model_validator(mode="after")
+    def _codec_has_that_quality(self) -> VideoSettings:
+        if self.codec != "av1" and (self.crf or 0) > 51:
+            raise ValueError(f"crf is {self.crf}; of {self.codec} it is 51 at most")
+        return self
 
 
 FormatName = Literal[
