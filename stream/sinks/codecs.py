@@ -13,7 +13,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
 from configs.errors import ConfigError
-from configs.schema import CodecName, VideoSettings
+from configs.video import CodecName, VideoSettings
 
 
 @dataclass(frozen=True)

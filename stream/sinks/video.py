@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from configs.schema import VideoSettings
+from configs.video import VideoSettings
 from stream.messages import Begin, Cut, End, Frame, Message, Tracks
 from stream.sinks.codecs import Encoding
 from stream.sinks.live_overlay import LiveOverlay

@@ -14,8 +14,8 @@ from msgspec import structs
 from configs.errors import ConfigError
 from configs.load import load
 from configs.options import TYPED, changes
-from configs.schema import CodecName, VideoSettings
 from configs.sources import DecodeSettings
+from configs.video import CodecName, VideoSettings
 from stream.decode import decode
 from stream.draw import Canvas
 from stream.messages import Frame

@@ -12,8 +12,8 @@ from media import noisy, number_of, numbered, pictures_of, write_video
 from msgspec import structs
 
 from configs.errors import OutputError
-from configs.schema import CodecName, VideoSettings
 from configs.sources import DecodeSettings
+from configs.video import CodecName, VideoSettings
 from engines.ops.people import People
 from stream.decode import decode
 from stream.messages import Cut, End, Frame, Message, SourceSpec, Tracks

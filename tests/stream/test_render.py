@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from msgspec import structs
 
-from configs.schema import RenderSettings
+from configs.video import RenderSettings
 from engines.ops.people import People
 from stream.draw import Canvas, colour_of
 from stream.messages import Begin, End, Frame, Pixels, Slot, SourceSpec, Tracks
