@@ -134,9 +134,10 @@ class Replay(Stage):
         self._look_ahead(frame)
         record = self._next[0] if self._next and self._next[0].index == frame.index else None
         shown = record.people if record else []
-        soon = {person.id: person for record in reversed(self._next) for person in record.people}
+        ahead = [each for each in reversed(self._next) if self._is_soon(each, frame)]
+        soon = {person.id: person for each in ahead for person in each.people}
         for person in shown:
-            soon.pop(person.id)
+            soon.pop(person.id, None)
         tracks = _tracks_of(shown, frame, self._keypoints)
         return msgspec.structs.replace(tracks, others=_tracks_of([*soon.values()], frame, self._keypoints).people)
 

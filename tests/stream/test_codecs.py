@@ -121,7 +121,7 @@ def test_no_digit_of_the_frame_before_shines_through(tmp_path: Path, codec: str)
     change, error = was[:-1] - was[1:], shown[1:] - was[1:]
     changed = np.abs(change) > 60
     left = [(e * c)[m].sum() / (c * c)[m].sum() for e, c, m in zip(error, change, changed, strict=True)]
-    assert np.mean(left) < 0.05
+    assert np.mean(left) < {"h264": 0.02, "hevc": 0.05, "av1": 0.02}[codec]
     assert (folder / "overlay.mp4").stat().st_size < 1.5 * poor.stat().st_size
 
 
