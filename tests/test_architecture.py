@@ -26,6 +26,7 @@ DOORS = {
         "stream/sources/picture.py",
         "stream/sources/source.py",
         "stream/sources/timestamps.py",
+        "stream/sources/tone.py",
         "stream/sinks/restream_video.py",
         "stream/sinks/sound.py",
         "stream/sinks/codecs.py",
