@@ -34,7 +34,7 @@ class Codec:
 CODECS: Mapping[CodecName, Codec] = {
     "h264": Codec("libx264", 24, 2, 16_384),
     "hevc": Codec("libx265", 27, 16, 8_192, "hvc1"),
-    "av1": Codec("libsvtav1", 35, 64, 8_192),  # at 16 x 202 pixels it hangs
+    "av1": Codec("libsvtav1", 38, 64, 8_192),  # at 16 x 202 pixels it hangs
 }
 _HARDWARE = {
     "nvenc": {"preset": "p4", "rc": "vbr", "cq": "{crf}", "b": "0", "spatial-aq": "1", "forced-idr": "1"},
@@ -106,14 +106,16 @@ class Encoding:
             repeatable: the same pictures always give the same bytes, if more slowly.
         """
         crf = str(self.codec.crf if self.video.crf is None else self.video.crf)
-        limit = {} if rate is None else {"maxrate": str(rate), "bufsize": str(2 * rate)}
+        # What x265 and SVT-AV1 make of a limit depends on how fast their threads are.
+        is_limited = rate is not None and not (repeatable and self.encoder in ("libx265", "libsvtav1"))
+        limit = {"maxrate": str(rate), "bufsize": str(2 * (rate or 0))} if is_limited else {}
         match self.encoder:
             case "libx264":
                 # H.264 then says the frame rate, not that of the time base's ticks
                 own = {"preset": self.video.preset, "tune": "animation", "crf": crf, "x264-params": "force-cfr=1"}
             case "libx265":
                 # Without adaptive quantization, as in its fastest presets, x265 does not mind regions of interest.
-                fixed = ":frame-threads=1:const-vbv=1" if repeatable else ""
+                fixed = ":frame-threads=1" if repeatable else ""
                 params = f"log-level=none:info=0:open-gop=0:aq-mode=2{fixed}"
                 own = {"preset": self.video.preset, "crf": crf, "x265-params": params}
             case "libsvtav1":
@@ -121,7 +123,6 @@ class Encoding:
                 # Its temporal filter blends frames: digits of the frame before would shine through.
                 preset = str(_SVT_PRESETS[self.video.preset])
                 own = {"preset": preset, "crf": crf, "svtav1-params": "enable-tf=0"}
-                limit = {} if repeatable else limit  # what it makes of a limit depends on how fast its threads are
             case _:
                 family = self.encoder.rpartition("_")[2]
                 own = {key: value.format(crf=crf) for key, value in _HARDWARE[family].items()}
