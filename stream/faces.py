@@ -91,7 +91,7 @@ class _Body:
         if hips[0] is not None and hips[1] is not None:
             spine = middle - (hips[0] + hips[1]) / 2
             up = spine / max(float(np.linalg.norm(spine)), 1.0)
-        x, y = (middle + up * self._radius_px * _ABOVE_SHOULDERS_CM / _RADIUS_CM).tolist()
+        x, y = (middle + up * self._largest_px(_BUST_CM) * _ABOVE_SHOULDERS_CM / _RADIUS_CM).tolist()
         return x, y, 1.3 * self._radius_px, 1.3 * self._radius_px
 
     def _top_of_box(self) -> Area:

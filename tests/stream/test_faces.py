@@ -94,6 +94,18 @@ def test_the_face_of_somebody_who_lies_is_covered(confidence: np.ndarray) -> Non
     assert covers(person(confidence, lying=True), px(FACE_CM, lying=True)).all()
 
 
+@pytest.mark.parametrize(
+    ("confidence", "box_cm", "lying"),
+    [(unsure(*FACE), [[-30, 245], [30, 0]], False), (unsure(*FACE, 5, 6), [[-70, 175], [30, 0]], True)],
+    ids=["arms up, no face", "lying, arms up, neither face nor shoulders"],
+)
+def test_the_face_is_covered_where_arms_make_the_box_larger(confidence: np.ndarray, box_cm: list, lying: bool) -> None:
+    corners = px(np.array(box_cm, np.float32), lying)
+    far = person(confidence, lying, {joint: (-300, -300) for joint in FACE})
+    boxed = replace(far, boxes=np.concatenate([corners.min(0), corners.max(0)])[None])
+    assert covers(boxed, px(FACE_CM, lying)).all()
+
+
 def test_a_head_alone_in_the_box_is_covered() -> None:
     corners = px(np.array([[-10, 174], [10, 145]], np.float32))
     head = replace(person(unsure(*range(5, 17))), boxes=corners.reshape(1, 4))
