@@ -78,4 +78,8 @@ class RuntimeSettings(Section):
             raise ValueError(
                 "groups part render from video, restream or show; they must share a group, for they share drawn pixels"
             )
+        if flat.index("records") > flat.index("render"):
+            raise ValueError(
+                "groups have records behind render; they must come before, for a drawn picture may be scaled"
+            )
         return self

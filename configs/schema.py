@@ -7,11 +7,12 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from configs.fields import Seconds, Section, Share, Time, names, one_or_more
+from configs.fields import Seconds, Section, Share, names, one_or_more
 from configs.outlets import DumpSettings, RestreamSettings, WebSettings, WindowSettings
 from configs.runtime import DRAWN, OPTIONAL, RuntimeSettings, StageName
 from configs.skeleton import SkeletonSettings
 from configs.sources import DecodeSettings, LiveSettings, SourceSettings
+from configs.video import RenderSettings, VideoSettings
 
 SCORE_LOW = 0.3
 
@@ -142,35 +143,6 @@ class SmoothSettings(Section):
         6.0, description="Offline: motion of this frequency is halved, slower motion kept, faster removed."
     )
     gap_s_max: Seconds = Field(0.5, description="Offline: a person unseen for no longer is put in between.")
-
-
-class RenderSettings(Section):
-    """What is drawn on a frame."""
-
-    kpt_thr: Share = Field(0.3, description="Keypoints of lower confidence are not drawn.")
-    labels: bool = Field(True, description="Write each person's id and score.")
-    trail_s: Seconds = Field(0.0, description="Draw where each person was in the last seconds; 0: no trails.")
-    hud: bool = Field(True, description="A line with frames per second, age and people.")
-
-
-class VideoSettings(Section):
-    """How the overlay video is written."""
-
-    save: bool = Field(True, description="Write overlay.mp4.")
-    crf: Annotated[int, Field(ge=0, le=51)] | None = Field(
-        None, description="x264 quality, smaller is better and larger; null: sized near the source."
-    )
-    preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow"] = Field(
-        "veryfast", description="x264 preset: time against size."
-    )
-    audio: bool = Field(True, description="Keep the source's sound.")
-    segment_s: Time | None = Field(
-        None, description="Cut the overlay of a live source into files of this length; null: one file."
-    )
-    keep_s: Time | None = Field(None, description="Delete such files when they are older than this; null: never.")
-    keep_bytes: Annotated[int, Field(ge=1)] | None = Field(
-        None, description="Delete the oldest of them when they have more bytes in all; null: never."
-    )
 
 
 FormatName = Literal[

@@ -19,6 +19,10 @@ def check(settings: Settings, sources: list[SourceSpec]) -> str | None:
     check_opencv()
     if settings.smooth.method == "offline" and any(spec.live for spec in sources):
         raise ConfigError("--smooth offline needs recordings; of a live source --smooth one-euro has the least lag")
+    if settings.video.save:
+        from stream.sinks.codecs import check_codec  # loads FFmpeg
+
+        check_codec(settings.video)
     check_formats(settings.records.formats, Skeleton(settings.skeleton))
     if settings.publish.addresses:
         from stream.sinks.endpoint import check_publish

@@ -1,10 +1,10 @@
-"""What a pencil can do on a picture: skeletons, corners, paths, labels; its size and its JPEG. All of OpenCV."""
+"""What a pencil can do on a picture: skeletons, corners, paths, labels, blurs; its size and its JPEG. All of OpenCV."""
 
 from __future__ import annotations
 
 import colorsys
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
@@ -19,6 +19,7 @@ Colour = tuple[int, int, int]
 _DARK: Colour = (20, 20, 24)
 _WHITE: Colour = (255, 255, 255)
 _SHIFT = 4  # OpenCV's fixed point: 1/16 px, so that a slow skeleton glides instead of hopping
+_BLUR_CELLS = 6  # across a face: too few to know somebody by
 _FAR_PX = 1e6  # further out a point is as good as here, and its fixed-point form fits 32 bits
 
 
@@ -182,6 +183,33 @@ def resized(picture: NDArray[np.uint8], width: int, height: int) -> NDArray[np.u
     how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     made = cv2.resize(picture, (width, height), interpolation=how)
     return np.asarray(made, np.uint8)
+
+
+def blurred(picture: NDArray[np.uint8], areas: Iterable[tuple[float, float, float, float]]) -> NDArray[np.uint8]:
+    """A copy of a picture, (H, W, 3), in which areas hold six colours a side.
+
+    Args:
+        picture: stays as it is.
+        areas: rounded rectangles, centre x and y, half the width and half the height.
+    """
+    copy = picture.copy()
+    high, wide, _ = picture.shape
+    for x, y, rx, ry in areas:
+        left, right = max(math.floor(x - rx), 0), min(math.ceil(x + rx), wide)
+        top, bottom = max(math.floor(y - ry), 0), min(math.ceil(y + ry), high)
+        if left >= right or top >= bottom:
+            continue
+        part = copy[top:bottom, left:right]
+        cells = [
+            max(1, round(_BLUR_CELLS * length / (2 * r))) for length, r in ((right - left, rx), (bottom - top, ry))
+        ]
+        few = cv2.resize(part, cells, interpolation=cv2.INTER_AREA)
+        smooth = cv2.resize(few, (right - left, bottom - top), interpolation=cv2.INTER_LINEAR)
+        across = (np.arange(left, right) + 0.5 - x) / rx
+        down = (np.arange(top, bottom) + 0.5 - y) / ry
+        inside = across**4 + down[:, None] ** 4 <= 1
+        part[inside] = smooth[inside]
+    return copy
 
 
 def png_of(picture: NDArray[np.uint8]) -> bytes:

@@ -198,6 +198,8 @@ class Tracks(Struct, frozen=True, tag="tracks"):
     """(N, 17, 2) smoothed keypoints, pixels of the upright source frame."""
     predicted: bool = False
     """Nobody was looked for in this frame: these are the people of the one before, moved on."""
+    others: People | None = None
+    """Who was found besides, and is not shown: too new, or too unsure to be followed; None: nobody asked for them."""
 
 
 class Drop(Struct, frozen=True, tag="drop"):

@@ -51,7 +51,7 @@ class Pipeline:
         if name == "track":
             from stream.track import Track
 
-            return Track(settings.track, settings.smooth, skeleton)
+            return Track(settings.track, settings.smooth, skeleton, with_others=settings.render.blur_faces)
         return self._sink(name, settings, skeleton)
 
     def _sink(self, name: str, settings: Settings, skeleton: Skeleton) -> Stage:

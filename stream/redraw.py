@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,16 @@ from pydantic import ValidationError
 
 from configs.errors import SourceError
 from configs.schema import Settings
-from engines.ops.people import People, nobody
+from engines.ops.people import People
 from stream.export.clip import Clip
 from stream.messages import End, Frame, Message, SourceSpec, Tracks
 from stream.pipeline import Pipeline
-from stream.records import Record
+from stream.records import Person, Record
 from stream.sinks.output import finish, part_of, writing
 from stream.sources.find import find
 from stream.stage import Chain, Stage, run_here
+
+_SOON_S = 0.5  # whose face is blurred before they are shown: a person is followed for a while until then
 
 
 @dataclass(frozen=True)
@@ -114,23 +117,42 @@ def redraw(
 
 
 class Replay(Stage):
-    """Frames in, Tracks out: the people that records have in each frame, nobody where they lack the frame."""
+    """Frames in, Tracks out: the people that records have in each frame, nobody where they lack the frame.
+
+    Who is about to appear counts as being there already, and not shown.
+    """
 
     def __init__(self, records: Iterable[Record], keypoints: int) -> None:
         self._records, self._keypoints = iter(records), keypoints
-        self._next: Record | None = next(self._records, None)
+        self._next = deque[Record]()
+        """What comes from the frame at hand on, as far as it is looked ahead."""
 
     def process(self, message: Message) -> Iterator[Message]:
         yield self._tracks(message) if isinstance(message, Frame) else message
 
     def _tracks(self, frame: Frame) -> Tracks:
-        while self._next is not None and self._next.index < frame.index:
-            self._next = next(self._records, None)
-        record = self._next
-        if record is None or record.index != frame.index:
-            nothing = np.zeros((0, self._keypoints, 2), np.float32)
-            return Tracks(frame, nobody(self._keypoints), np.zeros(0, np.int64), nothing)
-        return tracks_of(record, frame, self._keypoints)
+        self._look_ahead(frame)
+        record = self._next[0] if self._next and self._next[0].index == frame.index else None
+        shown = record.people if record else []
+        ahead = [each for each in reversed(self._next) if self._is_soon(each, frame)]
+        soon = {person.id: person for each in ahead for person in each.people}
+        for person in shown:
+            soon.pop(person.id, None)
+        tracks = _tracks_of(shown, frame, self._keypoints)
+        return msgspec.structs.replace(tracks, others=_tracks_of([*soon.values()], frame, self._keypoints).people)
+
+    def _look_ahead(self, frame: Frame) -> None:
+        while self._next and self._next[0].index < frame.index:
+            self._next.popleft()
+        while not self._next or self._next[-1].index < frame.index or self._is_soon(self._next[-1], frame):
+            if (record := next(self._records, None)) is None:
+                return
+            if record.index >= frame.index:
+                self._next.append(record)
+
+    @staticmethod
+    def _is_soon(record: Record, frame: Frame) -> bool:
+        return record.epoch == frame.epoch and record.pts_s - frame.pts_ns / 1e9 < _SOON_S
 
 
 def tracks_of(record: Record, frame: Frame, keypoints: int) -> Tracks:
@@ -141,7 +163,10 @@ def tracks_of(record: Record, frame: Frame, keypoints: int) -> Tracks:
         frame: which people are in.
         keypoints: K.
     """
-    people = record.people
+    return _tracks_of(record.people, frame, keypoints)
+
+
+def _tracks_of(people: Sequence[Person], frame: Frame, keypoints: int) -> Tracks:
     xyc = np.array([person.keypoints for person in people], np.float32).reshape(-1, keypoints, 3)
     found = People(
         boxes=np.array([person.box for person in people], np.float32).reshape(-1, 4),

@@ -9,17 +9,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from msgspec import structs
+from numpy.typing import NDArray
 
 from configs.errors import EngineError
-from configs.schema import RenderSettings
+from configs.video import RenderSettings
 from engines.ops.skeleton import COCO, Skeleton
 from stream.arrays import pack, unpack
+from stream.faces import Area, faces_of
 from stream.messages import Begin, End, Frame, Message, Pixels, Tracks
 from stream.stage import Stage
 
 if TYPE_CHECKING:
     from stream.draw import Canvas
 
+_WIDTH_PX_MIN = 16  # a scale from there on is a width
+_FACE_HELD_S = 1.0  # a face stays blurred where its person was lost
+_FACE_GROWS = 1.25
 _RATE_TAU_S = 1.0  # the shown rate answers within about a second and does not flicker
 
 
@@ -47,10 +52,14 @@ class _Seen:
     interval_s: float | None = None
     trails: dict[int, list[tuple[int, tuple[float, float]]]] = field(default_factory=dict)
     """By id: when, and where the middle of the box was; oldest first."""
+    faces: dict[int, tuple[int, list[Area]]] = field(default_factory=dict)
+    """By id, below 0 without one: when, and where the face was."""
 
 
 class Render(Stage):
-    """Tracks in, Tracks out, the picture of their frame a drawn copy.
+    """Tracks in, Tracks out, the picture of their frame a drawn copy, which may have another size.
+
+    People stay where they are in the source's picture.
 
     The line below tells, of a live source, frames a second and age; of any other, only what the
     video itself says: its overlay is a function of video, weights and settings, however fast the machine.
@@ -89,18 +98,42 @@ class Render(Stage):
     def _drawn(self, tracks: Tracks, seen: _Seen) -> Tracks:
         frame = tracks.frame
         if frame.epoch != seen.epoch:
-            seen.epoch, seen.pts_ns, seen.trails = frame.epoch, None, {}
-        canvas = self._canvas(frame.picture, self._skeleton)
+            seen.epoch, seen.pts_ns, seen.trails, seen.faces = frame.epoch, None, {}, {}
+        picture = self._source(tracks, seen)
+        height, width, _ = picture.shape
+        canvas = self._canvas(np.zeros_like(picture) if self._settings.skeleton_only else picture, self._skeleton)
+        x, y = width / frame.width, height / frame.height
+        smooth = tracks.smooth * np.array([x, y], np.float32)
+        self._draw(canvas, structs.replace(tracks, people=tracks.people.scaled(x, y), smooth=smooth), seen)
+        drawn = np.concatenate([picture, canvas.picture], 1) if self._settings.side_by_side else canvas.picture
+        slot = frame.pixels.slot if frame.pixels else None  # still to be released when the frame is done with
+        height, width, _ = drawn.shape
+        shown = structs.replace(frame, width=width, height=height, pixels=Pixels(drawn, slot))
+        return structs.replace(tracks, frame=shown)
+
+    def _source(self, tracks: Tracks, seen: _Seen) -> NDArray[np.uint8]:
+        """The picture as it may be seen, at the size that is wanted."""
+        from stream.draw import blurred, resized
+
+        picture = tracks.frame.picture
+        if self._settings.blur_faces:
+            picture = blurred(picture, _faces(tracks, seen, self._skeleton))
+        scale = self._settings.scale
+        if scale is None:
+            return picture
+        factor = scale if scale < _WIDTH_PX_MIN else scale / tracks.frame.width
+        height, width, _ = picture.shape
+        return resized(picture, max(1, round(width * factor)), max(1, round(height * factor)))
+
+    def _draw(self, canvas: Canvas, tracks: Tracks, seen: _Seen) -> None:
         if self._settings.trail_s:
             self._remember(tracks, seen.trails)
             for number, steps in seen.trails.items():
                 canvas.path(np.array([middle for _, middle in steps], np.float32), self._colour_of(number))
         self._people(canvas, tracks)
-        _measure(frame, seen)
+        _measure(tracks.frame, seen)
         if self._settings.hud:
             canvas.note(_line(tracks, seen))
-        slot = frame.pixels.slot if frame.pixels else None  # still to be released when the frame is done with
-        return structs.replace(tracks, frame=structs.replace(frame, pixels=Pixels(canvas.picture, slot)))
 
     def _people(self, canvas: Canvas, tracks: Tracks) -> None:
         people = tracks.people
@@ -123,6 +156,21 @@ class Render(Stage):
             trails[number] = [step for step in steps if now_ns - step[0] <= self._settings.trail_s * 1e9]
             if not trails[number]:
                 del trails[number]
+
+
+def _faces(tracks: Tracks, seen: _Seen, skeleton: Skeleton) -> list[Area]:
+    """Where faces are: of all who were found, and larger, for a moment, of those who were found before."""
+    now_ns = tracks.frame.pts_ns
+    found = dict(zip(tracks.ids.tolist(), faces_of(tracks.people, skeleton), strict=True))
+    if tracks.others is not None:
+        found |= dict(enumerate(faces_of(tracks.others, skeleton), -len(tracks.others)))
+    if not tracks.predicted:  # who has no id is found anew in each frame that was looked at
+        seen.faces = {number: face for number, face in seen.faces.items() if number > 0}
+    seen.faces |= {number: (now_ns, face) for number, face in found.items()}
+    seen.faces = {number: face for number, face in seen.faces.items() if now_ns - face[0] <= _FACE_HELD_S * 1e9}
+    held = [area for number, (_, face) in seen.faces.items() if number not in found for area in face]
+    grown = [(x, y, _FACE_GROWS * rx, _FACE_GROWS * ry) for x, y, rx, ry in held]
+    return [area for face in found.values() for area in face] + grown
 
 
 def _measure(frame: Frame, seen: _Seen) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from configs.schema import SmoothSettings, TrackSettings
+from engines.ops.people import People
 from engines.ops.skeleton import COCO, Skeleton
 from stream.arrays import pack, unpack
 from stream.messages import Begin, End, Message, Poses, Tracks
@@ -29,7 +30,18 @@ class Track(Stage):
     everybody is shown at first sight.
     """
 
-    def __init__(self, track: TrackSettings, smooth: SmoothSettings, skeleton: Skeleton = COCO) -> None:
+    def __init__(
+        self, track: TrackSettings, smooth: SmoothSettings, skeleton: Skeleton = COCO, with_others: bool = False
+    ) -> None:
+        """Take note of how people are followed.
+
+        Args:
+            track: who is whom.
+            smooth: where their keypoints are.
+            skeleton: which these are.
+            with_others: Tracks also hold those who are not shown.
+        """
+        self._with_others = with_others
         self._track, self._smooth, self._skeleton = track, smooth, skeleton
         self._trackers: dict[str, Tracker] = {}
         self._clocks: dict[str, tuple[int, int, int]] = {}
@@ -71,4 +83,11 @@ class Track(Stage):
             followed = tracker.carry_on(frame.pts_ns)
         else:
             followed = tracker.update(poses.people, frame.pts_ns)
-        return Tracks(frame, followed.people, followed.ids, followed.smooth, predicted=poses.people is None)
+        others = _others(poses.people, followed.people) if self._with_others and poses.people is not None else None
+        return Tracks(frame, followed.people, followed.ids, followed.smooth, poses.people is None, others)
+
+
+def _others(found: People, shown: People) -> People:
+    """Those who were found and are not shown; whoever is shown has the box that was found."""
+    is_shown = (found.boxes[:, None] == shown.boxes[None]).all(-1).any(1)
+    return found.take(~is_shown)

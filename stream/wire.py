@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from stream import arrays
 from stream.messages import Message, Pixels, Slot, WireError
 
-WIRE_VERSION = 5
+WIRE_VERSION = 6
 """Rises when a message changes; both ends of a socket must agree."""
 ERAS = 256
 """Eras are counted modulo this."""

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from configs.schema import RenderSettings, WebSettings
+from configs.schema import WebSettings
+from configs.video import RenderSettings
 from engines.ops.people import People
 from engines.ops.skeleton import COCO
 from stream.figures import RunFigures, SourceFigures

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,11 @@ class People:
     def take(self, which: NDArray[np.intp] | NDArray[np.bool_]) -> People:
         """The chosen people, by index or by mask, in that order."""
         return People(*(getattr(self, field.name)[which] for field in fields(self)))
+
+    def scaled(self, x: float, y: float) -> People:
+        """The same people in a picture so many times as wide and as high."""
+        by = np.array([x, y], np.float32)
+        return replace(self, boxes=self.boxes * np.tile(by, 2), keypoints=self.keypoints * by)
 
     @property
     def areas_px2(self) -> F:

@@ -13,7 +13,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from stream.messages import Begin
-from stream.sinks.h264 import TIME_BASE, ticks, video_writing
+from stream.sinks.encoder import TIME_BASE, ticks, video_writing
 from stream.sinks.output import part_of
 from stream.sinks.sound import Sound
 
@@ -42,7 +42,9 @@ def join(
     options = {"movflags": "+faststart"}
     with video_writing(path), av.open(f"file:{part_of(path)}", "w", format="mp4", options=options) as out:
         with av.open(f"file:{paths[0]}") as segment:
-            stream = out.add_stream_from_template(segment.streams.video[0])
+            # opaque: for copying no encoder is needed
+            stream = out.add_stream_from_template(segment.streams.video[0], opaque=True)
+            stream.codec_context.codec_tag = segment.streams.video[0].codec_context.codec_tag
         stream.time_base = TIME_BASE
         sound = Sound.of(begin.spec.path, out, first_ns, seek=bool(begin.start_s)) if begin.sound else None
         try:

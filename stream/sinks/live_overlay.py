@@ -9,9 +9,9 @@ import av
 from av.container import OutputContainer
 from av.video.frame import VideoFrame
 
-from configs.schema import VideoSettings
 from stream.messages import Begin, Frame
-from stream.sinks.h264 import H264, Shape, ticks, video_writing
+from stream.sinks.codecs import Encoding
+from stream.sinks.encoder import Encoder, Shape, ticks, video_writing
 from stream.sinks.sound import Sound
 from stream.sinks.timeline import Timeline
 
@@ -23,7 +23,7 @@ _KEY_S = 2.0  # between key frames
 class LiveOverlay:
     """One file under way."""
 
-    def __init__(self, path: Path, begin: Begin, first: Frame, video: VideoSettings) -> None:
+    def __init__(self, path: Path, begin: Begin, first: Frame, encoding: Encoding) -> None:
         self._path = path
         step_ns = round(1e9 / begin.fps)
         self._timeline = Timeline(first.pts_ns, first.pts_ns, step_ns)
@@ -34,8 +34,9 @@ class LiveOverlay:
         try:
             with video_writing(path):
                 key_every = max(round(_KEY_S * begin.fps), 1)
-                self._h264 = H264(self._out, begin, Shape.of(first), video, key_every, repeatable=False)
-            if video.audio and begin.sound:
+                shape = Shape.of(first, encoding.codec)
+                self._encoder = Encoder(self._out, begin, shape, encoding, key_every, repeatable=False)
+            if encoding.video.audio and begin.sound:
                 self._sound = Sound.of(begin.spec.path, self._out, first.pts_ns, seek=bool(begin.start_s))
         except BaseException:
             self.abandon()
@@ -43,7 +44,7 @@ class LiveOverlay:
 
     def write(self, frame: Frame) -> None:
         """Add a frame; it is encoded when the next one tells how long it is shown."""
-        picture = self._h264.picture(frame.picture)  # at once: the pixels may be overwritten soon
+        picture = self._encoder.picture(frame.picture)  # at once: the pixels may be overwritten soon
         at_ns = self._timeline.place(frame.pts_ns)
         if self._held is not None:
             self._encode(at_ns - self._held[1])
@@ -55,7 +56,7 @@ class LiveOverlay:
             if self._held is not None:
                 self._encode(self._timeline.step_ns)
             with video_writing(self._path):
-                self._h264.finish()
+                self._encoder.finish()
                 self._out.close()
         except BaseException:
             self.abandon()
@@ -76,4 +77,4 @@ class LiveOverlay:
         with video_writing(self._path):
             if self._sound is not None:
                 self._sound.write(at_ns + self._timeline.first_ns)
-            self._h264.encode(picture, ticks(at_ns), ticks(shown_ns))
+            self._encoder.encode(picture, ticks(at_ns), ticks(shown_ns))

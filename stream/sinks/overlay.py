@@ -11,10 +11,10 @@ from av.video.frame import VideoFrame
 from msgspec import Struct, structs
 
 from configs.errors import OutputError
-from configs.schema import VideoSettings
 from stream.arrays import pack, unpack
 from stream.messages import Begin, Frame
-from stream.sinks.h264 import H264, Shape, ticks, video_writing
+from stream.sinks.codecs import Encoding
+from stream.sinks.encoder import Encoder, Shape, ticks, video_writing
 from stream.sinks.join import AT, join
 from stream.sinks.output import SEGMENTS, finish, part_of
 from stream.sinks.timeline import Timeline
@@ -28,6 +28,7 @@ class _State(Struct, frozen=True):
     segments: int
     shape: Shape
     timeline: Timeline
+    encoder: str
 
 
 class Overlay:
@@ -37,16 +38,16 @@ class Overlay:
     video is the same whether or not one did. A segment that is not committed yet does not last.
     """
 
-    def __init__(self, begin: Begin, video: VideoSettings, segment_frames: int) -> None:
+    def __init__(self, begin: Begin, encoding: Encoding, segment_frames: int) -> None:
         """Take note of what is to be written.
 
         Args:
             begin: of the source.
-            video: settings.
+            encoding: codec and quality.
             segment_frames: how many frames a segment has at most; 0: all of them.
         """
-        self._begin = structs.replace(begin, sound=begin.sound and video.audio)
-        self._video, self._segment_frames = video, segment_frames
+        self._begin = structs.replace(begin, sound=begin.sound and encoding.video.audio)
+        self._encoding, self._segment_frames = encoding, segment_frames
         self._path = Path(begin.spec.folder) / "overlay.mp4"
         self._folder = self._path.parent / SEGMENTS
         self._shape: Shape | None = None
@@ -59,15 +60,15 @@ class Overlay:
     def write(self, frame: Frame) -> None:
         """Add a frame; it is encoded when the next one tells how long it is shown."""
         if self._shape is None:
-            self._shape = Shape.of(frame)
+            self._shape = Shape.of(frame, self._encoding.codec)
             self._timeline = Timeline(frame.pts_ns, frame.pts_ns, self._timeline.step_ns)
         at_ns = self._timeline.place(frame.pts_ns)
         if self._held is not None:
             self._encode(at_ns - self._held[1])
         if self._open is None:
             self._open = _Segment(self._segment(self._segments), self._path, at_ns)
-            self._open.begin(self._begin, self._shape, self._video, self._segment_frames)
-        self._held = self._open.h264.picture(frame.picture), at_ns  # a copy: the pixels may be overwritten soon
+            self._open.begin(self._begin, self._shape, self._encoding, self._segment_frames)
+        self._held = self._open.encoder.picture(frame.picture), at_ns  # a copy: the pixels may be overwritten soon
 
     def commit(self) -> None:
         """End the segment: it lasts."""
@@ -79,15 +80,22 @@ class Overlay:
 
     def state(self) -> bytes:
         """What another run needs to go on after the last commit; empty before the first frame."""
-        return b"" if self._shape is None else pack(_State(self._segments, self._shape, self._timeline))
+        if self._shape is None:
+            return b""
+        return pack(_State(self._segments, self._shape, self._timeline, self._encoding.encoder))
 
     def restore(self, state: bytes) -> None:
         """Go on after the commit that a state was taken at.
 
         Raises:
-            OutputError: a committed segment is gone.
+            OutputError: a committed segment is gone, or was written by an encoder that is not to be had.
         """
         was = unpack(state, _State)
+        if was.encoder != self._encoding.encoder:
+            raise OutputError(
+                f"{self._path} was begun by the encoder {was.encoder}, which is not to be had any more; "
+                "--overwrite begins anew"
+            )
         self._segments, self._shape, self._timeline = was.segments, was.shape, structs.replace(was.timeline)
         for number in range(was.segments):
             if not (path := self._segment(number)).is_file():
@@ -168,11 +176,11 @@ class _Segment:
             self._out: OutputContainer = av.open(f"file:{part_of(path)}", "w", format="mp4")
             self._out.metadata[AT] = str(ticks(at_ns))
 
-    def begin(self, begin: Begin, shape: Shape, video: VideoSettings, frames: int) -> None:
+    def begin(self, begin: Begin, shape: Shape, encoding: Encoding, frames: int) -> None:
         """Begin to encode; so many frames have one key frame."""
         try:
             with video_writing(self._overlay):
-                self.h264 = H264(self._out, begin, shape, video, frames or None, repeatable=True)
+                self.encoder = Encoder(self._out, begin, shape, encoding, frames or None, repeatable=True)
         except BaseException:
             self.abandon()
             raise
@@ -180,12 +188,12 @@ class _Segment:
     def encode(self, picture: VideoFrame, at_ns: int, shown_ns: int) -> None:
         """Add a picture, which is shown so long after the overlay's beginning and for so long."""
         with video_writing(self._overlay):
-            self.h264.encode(picture, ticks(at_ns) - ticks(self._at_ns), ticks(shown_ns))
+            self.encoder.encode(picture, ticks(at_ns) - ticks(self._at_ns), ticks(shown_ns))
 
     def close(self) -> None:
         """Write all of it."""
         with video_writing(self._overlay):
-            self.h264.finish()
+            self.encoder.finish()
             self._out.close()
 
     def abandon(self) -> None:

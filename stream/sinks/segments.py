@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from configs.schema import VideoSettings
+from configs.video import VideoSettings
 from stream.messages import Begin, Frame
 
 

@@ -1,11 +1,12 @@
-"""The sink that writes overlay.mp4: H.264 at the source's times, with the source's sound."""
+"""The sink that writes overlay.mp4: at the source's times, with the source's sound."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from configs.schema import VideoSettings
+from configs.video import VideoSettings
 from stream.messages import Begin, Cut, End, Frame, Message, Tracks
+from stream.sinks.codecs import Encoding
 from stream.sinks.live_overlay import LiveOverlay
 from stream.sinks.overlay import Overlay
 from stream.sinks.segments import Segments
@@ -16,9 +17,9 @@ class VideoSink(Stage):
     """Frames or tracks in and on; `overlay.mp4` in each source's folder.
 
     It appears when the source has ended; a source without frames leaves none. The first frame's time is the video's
-    start, its size and pixel shape are the video's; sides beyond what H.264 allows are scaled down. At each cut of a
-    recording what was encoded is committed. The overlay of a live source has its name from the start, can be
-    played at any time, and may be cut into several files.
+    start, its size and pixel shape are the video's; sides beyond what the codec allows are scaled down. At each cut of
+    a recording what was encoded is committed. The overlay of a live source has its name from the start, can be played
+    at any time, and may be cut into several files.
     """
 
     def __init__(self, video: VideoSettings, segment_frames: int = 0) -> None:
@@ -28,7 +29,8 @@ class VideoSink(Stage):
             video: settings.
             segment_frames: how many frames of a recording are between two cuts; 0: there are none.
         """
-        self._video, self._segment_frames = video, segment_frames
+        self._encoding, self._segment_frames = Encoding.of(video), segment_frames
+        self.notes = [self._encoding.note] if self._encoding.note else []
         self._overlays: dict[str, Overlay] = {}
         self._live: dict[str, _LiveOverlays] = {}
 
@@ -45,9 +47,9 @@ class VideoSink(Stage):
     def _take(self, message: Message) -> None:
         match message:
             case Begin(live=True):
-                self._live[message.spec.name] = _LiveOverlays(message, self._video)
+                self._live[message.spec.name] = _LiveOverlays(message, self._encoding)
             case Begin():
-                self._overlays[message.spec.name] = Overlay(message, self._video, self._segment_frames)
+                self._overlays[message.spec.name] = Overlay(message, self._encoding, self._segment_frames)
             case Frame() | Tracks():
                 frame = message if isinstance(message, Frame) else message.frame
                 (self._live if frame.source in self._live else self._overlays)[frame.source].write(frame)
@@ -76,9 +78,9 @@ class VideoSink(Stage):
 class _LiveOverlays:
     """The files of one live source, one after another."""
 
-    def __init__(self, begin: Begin, video: VideoSettings) -> None:
-        self._begin, self._video = begin, video
-        self._segments = Segments(begin, video)
+    def __init__(self, begin: Begin, encoding: Encoding) -> None:
+        self._begin, self._encoding = begin, encoding
+        self._segments = Segments(begin, encoding.video)
         self._open: LiveOverlay | None = None
 
     def write(self, frame: Frame) -> None:
@@ -86,7 +88,7 @@ class _LiveOverlays:
         if self._open is not None and self._segments.is_over(frame):
             self.finish()
         if self._open is None:
-            self._open = LiveOverlay(self._segments.next(frame), self._begin, frame, self._video)
+            self._open = LiveOverlay(self._segments.next(frame), self._begin, frame, self._encoding)
         self._open.write(frame)
 
     def finish(self) -> None:

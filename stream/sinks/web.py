@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.outlets import WebSettings
-from configs.schema import RenderSettings
+from configs.video import RenderSettings
 from engines.ops.skeleton import Skeleton
 from stream.figures import RunFigures
 from stream.messages import Begin, Drop, End, Message, Status, Tracks
@@ -79,8 +79,8 @@ class Web(Stage):
 
 
 def _drawing(settings: RenderSettings, skeleton: Skeleton) -> Draw:
-    """What draws a source's people as its overlay video has them; without the line of figures, which the page shows."""
-    render = Render(settings.model_copy(update={"hud": False}), skeleton)
+    """What draws a source's people as its overlay video has them; the page has its own size and line of figures."""
+    render = Render(settings.model_copy(update={"hud": False, "side_by_side": False, "scale": None}), skeleton)
 
     def draw(tracks: Tracks) -> NDArray[np.uint8]:
         (drawn,) = render.process(tracks)

@@ -15,6 +15,7 @@ from stream.sources.livetime import LiveClock, Pace
 from stream.sources.openers import opener_of
 from stream.sources.picture import orientation, pixel_aspect, upright_rgb
 from stream.sources.retry import Retry
+from stream.sources.tone import ToneMap
 
 _DEGRADED_NS = 5 * 10**9  # for so long after a damaged frame
 _FIRST_PICTURE = 4  # times read_timeout_s: a key frame may be long in coming
@@ -61,6 +62,7 @@ class LiveSource:
         self._clock = LiveClock(last.epoch)
         self._frames: Iterator[Frame] = iter(())
         self._first: Frame | None = None
+        self._tones = ToneMap()
         self._fps = settings.assumed_fps
         self._given = self._damaged = self._skipped = 0
         self._skipping = self._stopped = False
@@ -171,7 +173,7 @@ class LiveSource:
         pts = picture.pts if kind.has_clock else None
         shape = (picture.width, picture.height, *way, kind.codec)
         pts_ns, flags = self._clock.time(pts, taken.time_base, shape, taken.captured_ns)
-        array = upright_rgb(picture, way)
+        array = upright_rgb(picture, way, self._tones)
         skipped, self._skipped = self._skipped, 0
         self._given += 1
         return Frame(

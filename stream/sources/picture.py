@@ -10,6 +10,8 @@ import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
+from stream.sources.tone import ToneMap, is_hdr
+
 _UNSPECIFIED, _BT709 = 2, 1  # of FFmpeg's colour spaces
 _NEWER_SIDE_DATA = range(28, 48)  # types that some versions of PyAV have no name for and then refuse to list
 _ASPECT_MAX = 4  # pixels longer than that are a mistake in the file
@@ -40,17 +42,28 @@ def orientation(picture: VideoFrame) -> Orientation:
     return Orientation(False, a < 0, d < 0)
 
 
-def upright_rgb(picture: VideoFrame, way: Orientation) -> NDArray[np.uint8]:
+def upright_rgb(picture: VideoFrame, way: Orientation, tones: ToneMap) -> NDArray[np.uint8]:
     """The picture's pixels, (H, W, 3) RGB, contiguous, oriented for display.
 
-    Video of high definition that does not name its colours is BT.709, as players take it; FFmpeg would take BT.601.
+    Args:
+        picture: as decoded.
+        way: its orientation.
+        tones: of its source, for pictures of high dynamic range.
     """
-    hd = picture.colorspace == _UNSPECIFIED and (picture.width >= 1280 or picture.height > 576)
-    rgb = picture.reformat(format="rgb24", src_colorspace=_BT709 if hd else None, threads=1)
+    rgb = tones.rgb(picture) if is_hdr(picture) else _rgb(picture)
     array = rgb.to_ndarray().astype(np.uint8, copy=False)
     if way.transposed:
         array = array.transpose(1, 0, 2)
     return np.ascontiguousarray(array[:: -1 if way.mirrored_y else 1, :: -1 if way.mirrored_x else 1])
+
+
+def _rgb(picture: VideoFrame) -> VideoFrame:
+    """A picture of ordinary range as rgb24.
+
+    Video of high definition that does not name its colours is BT.709, as players take it; FFmpeg would take BT.601.
+    """
+    hd = picture.colorspace == _UNSPECIFIED and (picture.width >= 1280 or picture.height > 576)
+    return picture.reformat(format="rgb24", src_colorspace=_BT709 if hd else None, threads=1)
 
 
 def pixel_aspect(stored: tuple[int, int], way: Orientation) -> tuple[int, int]:

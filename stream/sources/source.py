@@ -14,6 +14,7 @@ from configs.sources import DecodeSettings
 from stream.messages import Begin, End, Frame, Pixels, SourceSpec, Status
 from stream.sources.clock import Clock
 from stream.sources.picture import orientation, pixel_aspect, upright_rgb
+from stream.sources.tone import ToneMap
 
 
 class NoFrames(SourceError):
@@ -72,6 +73,7 @@ class Recording(ABC):
         self.frames = 0
         self.stopped = False
         self._stop = stop
+        self._tones = ToneMap()
         self._first: Frame | None = None
 
     def open(self) -> Begin | None:
@@ -129,7 +131,7 @@ class Recording(ABC):
         """
         is_poison = self.next_is_poison
         way = orientation(picture)
-        array = upright_rgb(picture, way)
+        array = upright_rgb(picture, way, self._tones)
         height, width, _ = array.shape
         self.frames += 1
         return Frame(

@@ -154,17 +154,20 @@ class View:
 
     def _copied(self, tracks: Tracks) -> Tracks:
         """The tracks with a copy of their picture, square pixels and narrow enough, and coordinates that fit."""
-        frame, people = tracks.frame, tracks.people
+        frame, others = tracks.frame, tracks.others
         width, height = square_size(frame.width, frame.height, frame.pixel_aspect)
         width, height = _fitted(width, height, self._width_px_max)
-        by = np.array([width / frame.width, height / frame.height], np.float32)
+        x, y = width / frame.width, height / frame.height
         fitted = structs.replace(
             frame, width=width, height=height, pixel_aspect=(1, 1), pixels=Pixels(scaled(frame.picture, width, height))
         )
-        moved = type(people)(
-            people.boxes * np.tile(by, 2), people.scores, people.keypoints * by, people.confidence, people.logits
+        return structs.replace(
+            tracks,
+            frame=fitted,
+            people=tracks.people.scaled(x, y),
+            smooth=tracks.smooth * np.array([x, y], np.float32),
+            others=None if others is None else others.scaled(x, y),
         )
-        return structs.replace(tracks, frame=fitted, people=moved, smooth=tracks.smooth * by)
 
 
 class Reader:

@@ -129,6 +129,7 @@ def test_scores_in_the_wrong_order_are_refused() -> None:
         ("[[decode], [infer, nms, track], [video, render, records]]", "render before video"),
         ("[[decode], [infer, nms, web, track], [records, render, video]]", "each once"),
         ("[[decode], [infer, nms, track], [records, render, video, web]]", "web behind render"),
+        ("[[decode], [infer, nms, track], [render, video, records]]", "records behind render"),
     ],
 )
 def test_groups_must_be_the_pipeline(groups: str, said: str) -> None:

@@ -12,8 +12,8 @@ from media import noisy, number_of, numbered, pictures_of, write_video
 from msgspec import structs
 
 from configs.errors import OutputError
-from configs.schema import VideoSettings
 from configs.sources import DecodeSettings
+from configs.video import CodecName, VideoSettings
 from engines.ops.people import People
 from stream.decode import decode
 from stream.messages import Cut, End, Frame, Message, SourceSpec, Tracks
@@ -61,9 +61,12 @@ def outputs(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
-def run(spec: SourceSpec, every: int, until: int | None = None, **settings: float) -> list[Cut]:
+def run(
+    spec: SourceSpec, every: int, until: int | None = None, video: VideoSettings | None = None, **settings: float
+) -> list[Cut]:
     """Send a source through decode and the sinks, which are left as they are after a number of frames."""
-    stages = {"seen": Seen(), "records": RecordsSink(), "video": VideoSink(VideoSettings(), every)}
+    sink = VideoSink(video or VideoSettings(), every)
+    stages = {"seen": Seen(), "records": RecordsSink(), "video": sink}
     chain = Chain([Metered(name, stage, StageMeter()) for name, stage in stages.items()])
     cuts = []
     try:
@@ -83,34 +86,38 @@ def placed(source: Path, folder: Path) -> SourceSpec:
 
 
 @pytest.mark.parametrize(
-    ("kind", "every", "settings"),
+    ("codec", "kind", "every", "settings"),
     [
-        ("even", 8, {}),
-        ("even", 1, {"start_s": 0.3, "end_s": 0.8}),
-        ("uneven", 8, {}),
-        ("uneven", 2, {"start_s": 0.3, "end_s": 3}),
-        ("two clocks", 8, {}),
+        ("h264", "even", 8, {}),
+        ("h264", "even", 1, {"start_s": 0.3, "end_s": 0.8}),
+        ("h264", "uneven", 8, {}),
+        ("h264", "uneven", 2, {"start_s": 0.3, "end_s": 3}),
+        ("h264", "two clocks", 8, {}),
+        ("hevc", "even", 8, {}),
+        ("hevc", "uneven", 8, {}),
+        ("av1", "even", 8, {}),
+        ("av1", "uneven", 8, {}),
     ],
 )
 def test_outputs_continued_after_any_commit_are_those_of_the_whole_run(
-    tmp_path: Path, kind: str, every: int, settings: dict[str, float]
+    tmp_path: Path, codec: CodecName, kind: str, every: int, settings: dict[str, float]
 ) -> None:
-    source = MADE[kind](tmp_path)
-    cuts = run(placed(source, tmp_path / "whole"), every, **settings)
+    source, video = MADE[kind](tmp_path), VideoSettings(codec=codec)
+    cuts = run(placed(source, tmp_path / "whole"), every, video=video, **settings)
     whole = outputs(tmp_path / "whole")
     assert sorted(whole) == ["keypoints.jsonl", "overlay.mp4"]
     for number, cut in enumerate(cuts[:: max(len(cuts) // 4, 1)]):
         spec = placed(source, tmp_path / f"{number}")
-        run(spec, every, until=cut.index + max(every // 2, 1), **settings)
-        run(structs.replace(spec, states=cut.states), every, **settings)
+        run(spec, every, until=cut.index + max(every // 2, 1), video=video, **settings)
+        run(structs.replace(spec, states=cut.states), every, video=video, **settings)
         assert outputs(tmp_path / f"{number}") == whole, f"continued before frame {cut.index}"
 
 
-@pytest.mark.parametrize("kind", MADE)
-def test_segments_play_as_one_video_at_the_source_s_times(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize(("codec", "kind"), [*(("h264", kind) for kind in MADE), ("hevc", "uneven"), ("av1", "uneven")])
+def test_segments_play_as_one_video_at_the_source_s_times(tmp_path: Path, codec: CodecName, kind: str) -> None:
     source = MADE[kind](tmp_path)
     for every in (0, 1, 5, 8):
-        run(placed(source, tmp_path / f"{every}"), every)
+        run(placed(source, tmp_path / f"{every}"), every, video=VideoSettings(codec=codec))
     one, *others = (pictures_of(tmp_path / f"{every}/overlay.mp4") for every in (0, 1, 5, 8))
     assert len(one) == 2 * COUNT if kind == "two clocks" else COUNT
     for other in others:
@@ -186,3 +193,13 @@ def test_a_segment_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"out/overlay\.mp4 cannot be written: Invalid data"):
         run(structs.replace(spec, states=cuts[-1].states), 8)
     assert not list((tmp_path / "out").glob("overlay*"))
+
+
+def test_a_run_begun_by_an_encoder_that_is_gone_is_not_continued_by_another(tmp_path: Path) -> None:
+    spec = placed(even(tmp_path), tmp_path / "out")
+    cuts = run(spec, 8, until=20)
+    said = (
+        r"out/overlay\.mp4 was begun by the encoder libx264, which is not to be had any more; --overwrite begins anew$"
+    )
+    with pytest.raises(OutputError, match=said):
+        run(structs.replace(spec, states=cuts[-1].states), 8, video=VideoSettings(codec="hevc"))

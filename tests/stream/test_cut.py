@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from msgspec import structs
 
-from configs.schema import RenderSettings, SmoothSettings, TrackSettings
+from configs.schema import SmoothSettings, TrackSettings
+from configs.video import RenderSettings
 from engines.ops.people import People
 from stream.messages import Begin, Cut, End, Frame, Message, Pixels, Poses, SourceSpec, Tracks
 from stream.records import record_of

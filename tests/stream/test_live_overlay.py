@@ -11,7 +11,7 @@ import pytest
 from media import pictures_of
 
 from configs.load import load
-from configs.schema import VideoSettings
+from configs.video import VideoSettings
 from stream.messages import Begin, End, Frame, Message, Pixels, SourceSpec
 from stream.sinks.video import VideoSink
 from stream.stage import run_here

@@ -67,7 +67,7 @@ def test_a_picture_outside_the_frame_store_cannot_travel() -> None:
 def test_another_version_is_refused() -> None:
     data = bytearray(wire().to_bytes(End("a", 1)))
     data[2] += 1
-    with pytest.raises(WireError, match=r"message starts with b'ps\\x06'; expected b'ps\\x05'"):
+    with pytest.raises(WireError, match=r"message starts with b'ps\\x07'; expected b'ps\\x06'"):
         wire().from_bytes(bytes(data))
 
 

@@ -10,8 +10,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from configs.schema import NmsSettings, RenderSettings, SmoothSettings, TrackSettings
+from configs.schema import NmsSettings, SmoothSettings, TrackSettings
 from configs.skeleton import SkeletonSettings
+from configs.video import RenderSettings
 from engines.ops.people import People, nobody
 from engines.ops.skeleton import Skeleton
 from stream.messages import Frame, Pixels, Poses, Tracks

@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 from msgspec import structs
 
-from configs.schema import RenderSettings
+from configs.errors import ConfigError
+from configs.load import load
+from configs.options import TYPED, changes
+from configs.video import RenderSettings
 from engines.ops.people import People
 from stream.draw import Canvas, colour_of
 from stream.messages import Begin, End, Frame, Pixels, Slot, SourceSpec, Tracks
@@ -253,6 +256,41 @@ def test_begin_and_end_pass_in_their_order() -> None:
     given = list(run_here([begin, tracks([], picture()), tracks([], picture(), 0.1), end], Render(RenderSettings())))
     assert (given[0], given[-1]) == (begin, end)
     assert [type(message) for message in given[1:-1]] == [Tracks, Tracks]
+
+
+def test_the_skeleton_alone_is_that_of_the_overlay_on_black() -> None:
+    message = tracks([(100, 50, 200, 300)], picture())
+    on_black = draw(message, PLAIN.model_copy(update={"skeleton_only": True}))
+    marked = changed(picture(), draw(message))
+    assert (on_black[~marked] == 0).all()
+    assert (on_black[marked].max(-1) > 0).mean() > 0.9  # but for the edges of dark lines
+
+
+@pytest.mark.parametrize("only", [False, True])
+def test_side_by_side_is_source_and_overlay_and_the_frame_says_so(only: bool) -> None:
+    message = tracks([(100, 50, 200, 300)], picture())
+    settings = RenderSettings(skeleton_only=only)
+    (both,) = Render(settings.model_copy(update={"side_by_side": True})).process(message)
+    assert (both.frame.width, both.frame.height) == (1280, 360)
+    assert (both.frame.picture[:, :640] == picture()).all()
+    assert (both.frame.picture[:, 640:] == draw(message, settings)).all()
+    assert both.people is message.people
+
+
+@pytest.mark.parametrize(("scale", "by"), [(0.5, 0.5), (2, 2), (320, 0.5), (960, 1.5)])
+def test_what_is_drawn_is_drawn_at_the_size_that_is_wanted(scale: float, by: float) -> None:
+    """The people are where they were; lines and letters are those of a picture of that size, so they can be read."""
+    message = tracks([(100, 50, 200, 300)], picture())
+    (made,) = Render(RenderSettings(scale=scale)).process(message)
+    assert (made.frame.width, made.frame.height) == (640 * by, 360 * by)
+    scaled = tracks([(100 * by, 50 * by, 200 * by, 300 * by)], picture(round(640 * by), round(360 * by)))
+    assert (made.frame.picture == draw(scaled, RenderSettings())).all()
+
+
+def test_a_scale_between_factor_and_width_is_refused() -> None:
+    said = r"^--scale: 8 is neither a factor, at most 4, nor a width in pixels, at least 16$"
+    with pytest.raises(ConfigError, match=said):
+        load(None, (), changes({"scale": 8.0}), TYPED)
 
 
 @pytest.mark.parametrize("live", [False, True])

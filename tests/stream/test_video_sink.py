@@ -14,8 +14,8 @@ from media import noisy, number_of, numbered, pictures_of, spoil, write_video
 from msgspec import structs
 
 from configs.errors import OutputError
-from configs.schema import VideoSettings
 from configs.sources import DecodeSettings
+from configs.video import VideoSettings
 from stream.decode import decode
 from stream.messages import Begin, End, Frame, Message, Pixels
 from stream.sinks.video import VideoSink
