@@ -105,6 +105,7 @@ OPTIONS = (
     Option("--mode", "Model", "engine.mode"),
     Option("--imgsz", "Model", "engine.imgsz"),
     Option("--proposals", "Model", "engine.proposals"),
+    Option("--uncertainty", "Model", "engine.uncertainty"),
     Option("--verify-engine", "Model", "engine.verify"),
     Option("--conf", "Model", "track.score_high", "Lowest score of a new person."),
     Option("--kpt-thr", "Model", "render.kpt_thr"),

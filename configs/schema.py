@@ -65,6 +65,15 @@ class EngineSettings(Section):
         "paf",
         description="How bottom-up makes people of keypoints: paf: part affinity fields; tags: associative embedding.",
     )
+    uncertainty: Literal["none", "mc"] = Field(
+        "none",
+        description="How sure each keypoint's place is, in the records; mc: its spread over passes of the keypoint "
+        "head with dropout.",
+    )
+    mc_passes: Annotated[int, Field(ge=2, le=100)] = Field(10, description="Passes of --uncertainty mc.")
+    mc_dropout: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.1, description="Share of the channels that each pass of --uncertainty mc drops."
+    )
     verify: bool = Field(False, description="Compare the backend with eager torch before the first frame, and say so.")
 
     @field_validator("device")

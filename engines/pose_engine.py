@@ -30,6 +30,8 @@ from engines.backends.verify import report
 from engines.device_memory import Fitting, device_errors
 from engines.memory import keep_freed_memory
 from engines.model.found import Finder, Found
+from engines.model.inference import ProposalFinder
+from engines.model.monte_carlo import MonteCarlo
 from engines.model.network import Network
 from engines.model.parts import Parts
 from engines.modes import Plan, plan
@@ -56,6 +58,7 @@ def load(
     score_min: float | None = None,
     threads: int = 0,
     grouping: Literal["tags", "paf"] = "paf",
+    uncertainty: Literal["none", "mc"] = "none",
 ) -> PoseEngine:
     """An engine, ready to find people; each setting is described in `configs.schema.EngineSettings`.
 
@@ -77,6 +80,7 @@ def load(
             score_min=score_min,
             threads=threads,
             grouping=grouping,
+            uncertainty=uncertainty,
         )
     )
 
@@ -113,7 +117,7 @@ class PoseEngine:
             self.architecture, self._exact = wanted.architecture, wanted.exact
             parts = self._build(settings, model, network, wanted)
         self._whole = wanted.architecture
-        self._finder = network.finder(parts, wanted.architecture, wanted.limits, wanted.exact)
+        self._finder = _unsure(network.finder(parts, wanted.architecture, wanted.limits, wanted.exact), settings, model)
         self._crew = Crew(parts.side_by_side) if parts.side_by_side else None
         self.dropped = 0
         """People dropped so far because the network gave no finite heat maps for them."""
@@ -126,11 +130,12 @@ class PoseEngine:
         """
         return 8 if self._device.type == "cuda" else 1
 
-    def __call__(self, frames: Frames) -> list[People]:
+    def __call__(self, frames: Frames, seeds: Sequence[int] = ()) -> list[People]:
         """The people of each frame, in pixels of that frame.
 
         Args:
             frames: (B, H, W, 3) uint8 RGB, or a list of (H, W, 3) of any sizes.
+            seeds: of each frame, where uncertainty is asked for: the same seed, the same spread; none: 0, 1, 2, …
 
         Raises:
             ValueError: the frames are of another shape or type.
@@ -140,17 +145,17 @@ class PoseEngine:
             _check(index, frame)
         if not len(frames):
             return []
-        found = self._fitting.call(self._found, list(frames))
+        found = self._fitting.call(self._found, list(zip(frames, seeds or range(len(frames)), strict=True)))
         self.dropped += sum(dropped for _, dropped in found)
         return [people for people, _ in found]
 
-    def _found(self, frames: Frames) -> list[tuple[People, int]]:
+    def _found(self, seeded: Sequence[tuple[NDArray[np.uint8], int]]) -> list[tuple[People, int]]:
         with device_errors(
-            f"no memory for {len(frames)} frames at once: use a smaller --imgsz, or --set infer.batch_max=1"
+            f"no memory for {len(seeded)} frames at once: use a smaller --imgsz, or --set infer.batch_max=1"
         ):
-            if self._crew and len(frames) > 1:
-                return [one for some in self._crew.map(self._find_one, frames) for one in some]
-            return self._find(self._finder, frames)
+            if self._crew and len(seeded) > 1:
+                return [one for some in self._crew.map(self._find_one, seeded) for one in some]
+            return self._find(self._finder, [frame for frame, _ in seeded], [seed for _, seed in seeded])
 
     def scale_input(self, factor: float) -> None:
         """Scale frames to this share of the usual sides from now on; a side has 64 pixels at least."""
@@ -159,16 +164,17 @@ class PoseEngine:
         self.architecture = replace(self._whole, short_px=short_px, long_px=long_px)
         self._finder = replace(self._finder, architecture=self.architecture)
 
-    def _find_one(self, parts: Parts, frame: NDArray[np.uint8]) -> list[tuple[People, int]]:
-        return self._find(replace(self._finder, parts=parts), [frame])
+    def _find_one(self, parts: Parts, one: tuple[NDArray[np.uint8], int]) -> list[tuple[People, int]]:
+        frame, seed = one
+        return self._find(replace(self._finder, parts=parts), [frame], [seed])
 
-    def _find(self, finder: Finder, frames: Frames) -> list[tuple[People, int]]:
+    def _find(self, finder: Finder, frames: Frames, seeds: Sequence[int]) -> list[tuple[People, int]]:
         """The people of each frame, and how many were dropped, all of which are counted at the first frame."""
         with torch.inference_mode(), finder.parts.glue():
             batch = to_input(list(frames), self.architecture, self._device, self._exact)
             if self._prebuild:
                 self._prebuild.want((batch.images.shape[2], batch.images.shape[3]))
-            found = finder.find(batch.images, batch.sizes)
+            found = finder.find(batch.images, batch.sizes, seeds)
         dropped = [found.dropped, *[0] * (len(frames) - 1)]
         return [(_people(found, batch, index), dropped[index]) for index in range(len(frames))]
 
@@ -219,6 +225,15 @@ class PoseEngine:
             raise EngineError(f"backend {chosen.backend} is {parity.problem()}; use --backend eager")
 
 
+def _unsure(finder: Finder, settings: EngineSettings, model: str) -> Finder:
+    """The finder, made to say how sure it is of keypoints if the settings want that."""
+    if settings.uncertainty == "none":
+        return finder
+    if not isinstance(finder, ProposalFinder):
+        raise EngineError(f"model {model} has no keypoint head: --uncertainty {settings.uncertainty} needs another")
+    return replace(finder, monte_carlo=MonteCarlo(settings.mc_passes, settings.mc_dropout))
+
+
 def _device(name: str) -> torch.device:
     there = torch.cuda.is_available()
     if name == "auto":
@@ -246,4 +261,5 @@ def _people(found: Found, batch: Batch, index: int) -> People:
         keypoints=found.keypoints.numpy()[mine] * scale,
         confidence=found.confidence.numpy()[mine],
         logits=found.logits.numpy()[mine],
+        spread_px=None if found.spread is None else found.spread.numpy()[mine] * scale,
     )

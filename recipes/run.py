@@ -85,18 +85,23 @@ def _watch(given: argparse.Namespace, settings: Settings, make: Callable[[], Rec
     published = given.source.startswith(("tcp://", "ipc://"))
     specs = [SourceSpec(given.name or "stream", "pipe", "")] if published else find([given.source])
     if given.output is None:
-        _go(_messages(given, specs, settings, stop), [Notes(make)])
+        go(_messages(given, specs, settings, stop), [Notes(make)])
         return
     if published and given.name is None:
         raise ConfigError("--output of a published stream needs --name: one source's overlay is one video")
     pipeline = Pipeline()
     drawing = [pipeline.stage("render", settings), Notes(make, drawn=True), pipeline.stage("video", settings)]
     with output_folders(specs, settings) as placed:
-        _go(_messages(given, placed, settings, stop), drawing)
+        go(_messages(given, placed, settings, stop), drawing)
         print(*sorted(path for spec in placed for path in Path(spec.folder).glob("overlay*.mp4")), sep="\n")
 
 
-def _go(messages: Iterator[Message], stages: Sequence[Stage]) -> None:
+def go(messages: Iterator[Message], stages: Sequence[Stage]) -> None:
+    """Run stages to the end of their messages.
+
+    Raises:
+        SourceError: a source could not be read to its end.
+    """
     for message in run_here(messages, Chain(stages)):
         if isinstance(message, End) and message.problem:
             raise SourceError(message.problem)

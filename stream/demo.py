@@ -102,7 +102,7 @@ def make_scene(path: Path, people: int = 3, seconds: float = 5.0) -> None:
         people: 1 to 6, all in sight all the time, though a shoulder may hide behind another.
         seconds: its length, to the nearest frame.
     """
-    _write(path, _counter_scene(people, round(seconds * FPS)))
+    write_clip(path, _counter_scene(people, round(seconds * FPS)))
 
 
 def make_walkers(path: Path, people: int = 4, seconds: float = 5.0, seed: int = 5) -> list[Target]:
@@ -126,7 +126,7 @@ def make_walkers(path: Path, people: int = 4, seconds: float = 5.0, seed: int = 
             targets.append(target)
             yield pixels
 
-    _write(path, frames())
+    write_clip(path, frames())
     return targets
 
 
@@ -140,10 +140,12 @@ def _counter_scene(people: int, frames: int) -> Iterator[NDArray[np.uint8]]:
         yield scene.astype(np.uint8)
 
 
-def _write(path: Path, frames: Iterable[NDArray[np.uint8]]) -> None:
+def write_clip(path: Path, frames: Iterable[NDArray[np.uint8]], size_hw: tuple[int, int] = (HEIGHT, WIDTH)) -> None:
+    """Write pictures (height, width, 3) of one size as an H.264 clip at 30 fps; `path` ends in .mp4."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=FPS)
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        stream.height, stream.width = size_hw
+        stream.pix_fmt = "yuv420p"
         stream.options = {"preset": "veryfast", "crf": "20", "threads": "1"}  # one thread: the same bytes everywhere
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, "rgb24")))

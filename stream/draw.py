@@ -115,6 +115,12 @@ class Canvas:
                 width = max(1, round(widest * (third + 2) / 4))
                 self._lines([at[part[0] : part[-1] + 2]], pen, width + extra)
 
+    def lines(self, ends: F, colour: Colour) -> None:
+        """Draw straight lines, (lines, 2, 2)."""
+        at, width = _fixed(ends), max(2, round(1.6 * self._unit))
+        self._lines(at, _DARK, width + 2 * self._halo)
+        self._lines(at, colour, width)
+
     def label(self, name: str, more: str, box: F, colour: Colour) -> None:
         """Write on a plate upon a box, or as near as the picture allows; `more` only where the box is wide enough."""
         left, top, right, _ = (float(side) for side in box)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from hashlib import blake2b
 
 from configs.schema import EngineSettings, InferSettings
 from engines.ops.people import nobody
@@ -125,8 +126,14 @@ class Infer(Stage):
 
     def _found(self, frames: list[Frame]) -> Iterator[Poses]:
         seen = [frame for frame in frames if "error" not in frame.flags]
-        found = self._engine([squared(frame.picture, frame.pixel_aspect) for frame in seen]) if seen else []
-        people = iter(found)
+        pictures = [squared(frame.picture, frame.pixel_aspect) for frame in seen]
+        people = iter(self._engine(pictures, [_seed(frame) for frame in seen]) if seen else ())
         for frame in frames:
             of_frame = nobody(self._keypoints) if "error" in frame.flags else next(people)
             yield Poses(frame, unsquared(of_frame, frame.pixel_aspect))
+
+
+def _seed(frame: Frame) -> int:
+    """A frame's own: whichever worker looks at it, and whatever is looked at beside it, chance plays the same."""
+    identity = f"{frame.source} {frame.epoch} {frame.index}".encode(errors="surrogateescape")
+    return int.from_bytes(blake2b(identity, digest_size=8).digest())

@@ -44,6 +44,13 @@ class Person(Struct, frozen=True):
             "unseen between two frames, put in by offline smoothing."
         ),
     ]
+    spread_px: (
+        Annotated[
+            list[Xy],
+            Meta(description="With --uncertainty mc: standard deviation along x and y of each raw keypoint."),
+        ]
+        | UnsetType
+    ) = UNSET
 
     def keypoint(self, name: str, skeleton: Skeleton | None = None) -> XyConfidence:
         """A keypoint by its name: x, y, confidence.
@@ -142,6 +149,8 @@ def record_of(tracks: Tracks) -> Record:
     keypoints = np.concatenate([_pixels(tracks.smooth), confidence.astype(np.float64).round(4)], -1).tolist()
     raw, boxes = _pixels(people.keypoints).tolist(), _pixels(people.boxes).tolist()
     scores = people.scores.astype(np.float64).round(4).tolist()
+    spreads = [UNSET] * len(people) if people.spread_px is None else _pixels(people.spread_px).tolist()
+    tracked: Literal["seen", "predicted"] = "predicted" if tracks.predicted else "seen"
     return Record(
         source=frame.source,
         epoch=frame.epoch,
@@ -152,7 +161,7 @@ def record_of(tracks: Tracks) -> Record:
         dropped=sum(frame.dropped.values()),
         flags=list(frame.flags),
         people=[
-            Person(number, scores[at], boxes[at], keypoints[at], raw[at], "predicted" if tracks.predicted else "seen")
+            Person(number, scores[at], boxes[at], keypoints[at], raw[at], tracked, spreads[at])
             for at, number in enumerate(tracks.ids.tolist())
         ],
         pixel_aspect=frame.pixel_aspect if frame.pixel_aspect != (1, 1) else UNSET,

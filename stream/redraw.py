@@ -10,11 +10,12 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from msgspec import UNSET
 from pydantic import ValidationError
 
 from configs.errors import SourceError
 from configs.schema import Settings
-from engines.ops.people import People
+from engines.ops.people import F, People
 from stream.export.clip import Clip
 from stream.messages import End, Frame, Message, SourceSpec, Tracks
 from stream.pipeline import Pipeline
@@ -174,5 +175,13 @@ def _tracks_of(people: Sequence[Person], frame: Frame, keypoints: int) -> Tracks
         keypoints=np.array([person.raw_keypoints for person in people], np.float32).reshape(-1, keypoints, 2),
         confidence=xyc[..., 2],
         logits=np.zeros(xyc.shape[:2], np.float32),
+        spread_px=_spread_px(people),
     )
     return Tracks(frame, found, np.array([person.id for person in people], np.int64), xyc[..., :2])
+
+
+def _spread_px(people: Sequence[Person]) -> F | None:
+    """(N, K, 2) of the people; None where somebody has none."""
+    if not people or any(person.spread_px is UNSET for person in people):
+        return None
+    return np.array([person.spread_px for person in people], np.float32)

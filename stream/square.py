@@ -32,7 +32,8 @@ def unsquared(people: People, aspect: Aspect) -> People:
     xy = np.array([x, y], np.float32)
     boxes: F = np.divide(people.boxes, np.tile(xy, 2))
     keypoints: F = np.divide(people.keypoints, xy)
-    return replace(people, boxes=boxes, keypoints=keypoints)
+    spread_px: F | None = None if people.spread_px is None else np.divide(people.spread_px, xy)
+    return replace(people, boxes=boxes, keypoints=keypoints, spread_px=spread_px)
 
 
 def square_size(width: int, height: int, aspect: Aspect) -> tuple[int, int]:

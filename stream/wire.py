@@ -13,7 +13,7 @@ from stream import arrays
 from stream.messages import Message, Pixels, Slot, WireError
 
 WIRE_VERSION = 6
-"""Rises when a message changes; both ends of a socket must agree."""
+"""Rises when a message of another version cannot be read; both ends of a socket must agree."""
 ERAS = 256
 """Eras are counted modulo this."""
 

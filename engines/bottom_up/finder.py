@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -48,10 +49,10 @@ class _People(NamedTuple):
 class BottomUpFinder(Finder):
     """Finds people with a bottom-up network."""
 
-    def find(self, images: Tensor, sizes: Tensor) -> Found:
+    def find(self, images: Tensor, sizes: Tensor, seeds: Sequence[int] = ()) -> Found:
         """The people of pictures (B, 3, H, W), whose sizes (B, 2) without padding are height, width.
 
-        A picture whose maps are not finite shows nobody and counts as one person dropped.
+        A picture whose maps are not finite shows nobody and counts as one person dropped. Chance plays no part.
         """
         heat, tags, fields = (to_host(part.float()).numpy() for part in self.parts.run["maps"](images))
         each, dropped = [], 0

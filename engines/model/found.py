@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -30,6 +31,8 @@ class Found:
     """(N, K) in 0..1."""
     dropped: int
     """Number of people left out because their heat maps were not finite."""
+    spread: Tensor | None = None
+    """(N, K, 2) standard deviation of keypoints over several passes; None: there was one."""
 
 
 @dataclass(frozen=True)
@@ -41,5 +44,8 @@ class Finder(ABC):
     limits: Limits
 
     @abstractmethod
-    def find(self, images: Tensor, sizes: Tensor) -> Found:
-        """The people of pictures (B, 3, H, W), whose sizes (B, 2) without padding are height, width."""
+    def find(self, images: Tensor, sizes: Tensor, seeds: Sequence[int] = ()) -> Found:
+        """The people of pictures (B, 3, H, W), whose sizes (B, 2) without padding are height, width.
+
+        `seeds`: of each picture, where chance plays a part; none: their numbers in the batch.
+        """

@@ -7,6 +7,7 @@ Letters: B pictures, P proposals and D people a picture at most, N people of all
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 from engines.model.features import Features
 from engines.model.found import Finder, Found
 from engines.model.heatmap import Points, keypoints
+from engines.model.monte_carlo import MonteCarlo
 from engines.model.roi import detect
 from engines.model.roi_align import Pyramid, roi_align
 from engines.model.rpn import propose
@@ -39,8 +41,11 @@ class ProposalFinder(Finder):
     rounds: int | None = None
     """Rounds of suppression before the device is asked whether it converged; None: `_ROUNDS`, on a CPU after each."""
 
-    def find(self, images: Tensor, sizes: Tensor) -> Found:
-        """The people of pictures (B, 3, H, W), whose sizes (B, 2) without padding are height, width."""
+    monte_carlo: MonteCarlo | None = None
+    """How keypoints are asked for again and again; None: they are asked for once."""
+
+    def find(self, images: Tensor, sizes: Tensor, seeds: Sequence[int] = ()) -> Found:
+        """The people of pictures; see `Finder.find`."""
         seen = Features.of(self.parts.run["features"](images), len(self.architecture.anchor_px))
         pyramid = Pyramid.of(seen.levels, self.architecture.level_first - self.architecture.keypoint_levels)
         rounds = self.rounds or (None if images.device.type == "cpu" else _ROUNDS)
@@ -48,7 +53,9 @@ class ProposalFinder(Finder):
         if not converged:
             image, boxes, scores, _ = self._detect(seen, pyramid, images, sizes, None)
         points = self._keypoints(pyramid, image, boxes)
-        finite = points.finite
+        how = self.monte_carlo
+        spread = self._spread(pyramid, image, boxes, how, seeds or range(len(images))) if how else None
+        finite = points.finite if spread is None else points.finite & spread.isfinite().all(2).all(1)
         return Found(
             image[finite],
             boxes[finite],
@@ -57,6 +64,7 @@ class ProposalFinder(Finder):
             points.logits[finite],
             points.confidence[finite],
             dropped=len(finite) - int(finite.sum()),
+            spread=None if spread is None else spread[finite],
         )
 
     def _detect(
@@ -95,10 +103,27 @@ class ProposalFinder(Finder):
         return Points(*(torch.cat(each) for each in zip(*pieces, strict=True)))
 
     def _maps(self, pyramid: Pyramid, image: Tensor, boxes: Tensor) -> Tensor:
-        device = pyramid.cells.device
-        roi_features = self._roi_features(pyramid, to_device(boxes, device), to_device(image, device), KEYPOINT_CELLS)
-        (maps,) = self.parts.run["keypoint_head"](roi_features)
+        (maps,) = self.parts.run["keypoint_head"](self._keypoint_features(pyramid, image, boxes))
         return maps.float()
+
+    def _spread(self, pyramid: Pyramid, image: Tensor, boxes: Tensor, how: MonteCarlo, seeds: Sequence[int]) -> Tensor:
+        """(N, K, 2) standard deviation of keypoints over the passes; not finite where a pass has no keypoints."""
+        factors = how.factors(image, self.architecture.channels, seeds)
+        pieces = [torch.zeros(0, self.architecture.keypoints, 2)]
+        for start in range(0, len(boxes), _PEOPLE_AT_ONCE):
+            some = slice(start, start + _PEOPLE_AT_ONCE)
+            roi_features = self._keypoint_features(pyramid, image[some], boxes[some])
+            asked = []
+            for factor in to_device(factors[:, some], pyramid.cells.device).to(roi_features.dtype):
+                (maps,) = self.parts.run["keypoint_head"](roi_features * factor[..., None, None])
+                points = keypoints([(maps.float(), boxes[some])], exact=False)
+                asked.append(points.xy.masked_fill(~points.finite[:, None, None], torch.inf))
+            pieces.append(torch.stack(asked).std(0, unbiased=False))
+        return torch.cat(pieces)
+
+    def _keypoint_features(self, pyramid: Pyramid, image: Tensor, boxes: Tensor) -> Tensor:
+        device = pyramid.cells.device
+        return self._roi_features(pyramid, to_device(boxes, device), to_device(image, device), KEYPOINT_CELLS)
 
     def _roi_features(self, pyramid: Pyramid, boxes: Tensor, image: Tensor, bins: int, finest: int = 0) -> Tensor:
         return roi_align(pyramid, boxes, image, bins, self.architecture.roi_aligned, finest)

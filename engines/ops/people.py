@@ -29,13 +29,20 @@ class People:
     """(N, K) in 0..1: how sure it is that the keypoint lies there."""
     logits: F
     """(N, K): the heat map's raw value at the keypoint, unbounded."""
+    spread_px: F | None = None
+    """(N, K, 2): standard deviation along x and y of several answers; None: the network was asked once."""
 
     def __len__(self) -> int:
         return len(self.scores)
 
     def take(self, which: NDArray[np.intp] | NDArray[np.bool_]) -> People:
         """The chosen people, by index or by mask, in that order."""
-        return People(*(getattr(self, field.name)[which] for field in fields(self)))
+        return replace(self, **{name: each[which] for name, each in self.arrays().items()})
+
+    def arrays(self) -> dict[str, F]:
+        """What there is, by name; N rows each."""
+        named = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return {name: each for name, each in named if each is not None}
 
     def scaled(self, x: float, y: float) -> People:
         """The same people in a picture so many times as wide and as high."""
@@ -48,6 +55,14 @@ class People:
         sides = self.boxes[:, 2:] - self.boxes[:, :2]
         area: F = np.maximum(sides[:, 0] * sides[:, 1], np.float32(1))
         return area
+
+
+def joined(first: People, second: People) -> People:
+    """The people of both, in that order; if one holds nobody, the other as it is."""
+    if not len(first) or not len(second):
+        return second if not len(first) else first
+    more = second.arrays()
+    return People(**{name: np.concatenate((each, more[name])) for name, each in first.arrays().items()})
 
 
 def nobody(keypoints: int = COCO.size) -> People:

@@ -23,7 +23,7 @@ from engines.train import pictures
 from engines.weights import state_dict
 from engines.weights.zoo import ASSETS
 
-BUNDLED: Final = ASSETS / "truck.safetensors"
+BUNDLED: Final = ASSETS / "pose6d.safetensors"
 NOISE_CELLS: Final = 0.4
 """Standard deviation of a sure keypoint along an axis, in cells of its heat map: see `engines.pose6d.evaluate`."""
 _MARGIN: Final = 1.3

@@ -78,6 +78,12 @@ def turned(azimuth_deg: float, elevation_deg: float, roll_deg: float) -> F:
     return rotation
 
 
+def seen_from(rotation: F) -> tuple[float, float]:
+    """Azimuth, -180..180, and elevation, -90..90, in degrees: what `turned` was given, whatever the roll."""
+    x, y, z = rotation[2]  # where the camera looks, in the object's axes
+    return float(np.degrees(np.arctan2(-y, x))), float(np.degrees(np.arcsin(np.clip(-z, -1, 1))))
+
+
 def picture(
     mesh: Mesh, keypoints: F, view: View, size_hw: tuple[int, int], rng: np.random.Generator, occluders: int
 ) -> Picture:

@@ -11,7 +11,7 @@ from statistics import median
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct
 from pydantic import ValidationError
 
 from configs.errors import SourceError
@@ -84,6 +84,8 @@ def _checked(record: Record, keypoints: int, path: Path) -> Record:
                 f"{path}: person {person.id} of frame {record.index} has {len(person.keypoints)} keypoints, expected "
                 f"{keypoints}; name the skeleton with --skeleton FILE"
             )
+        if person.spread_px is not UNSET and len(person.spread_px) != keypoints:
+            raise SourceError(f"{path}: person {person.id} of frame {record.index} has {len(person.spread_px)} spreads")
     return record
 
 

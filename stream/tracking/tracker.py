@@ -5,14 +5,14 @@ Letters: R people followed, N people of a frame.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
 from configs.schema import SmoothSettings, TrackSettings
-from engines.ops.people import F, People, nobody
+from engines.ops.people import F, People, joined, nobody
 from engines.ops.skeleton import COCO, Skeleton
 from stream.tracking.associate import associate, similarity
 from stream.tracking.kalman import BoxKalman
@@ -135,7 +135,7 @@ class Tracker:
         self._next_id, self._pts_ns, self._now_ns = state.next_id, state.pts_ns, state.now_ns
         self._motions = [BoxKalman.of(motion) for motion in state.motions]
         self._smoother.restore(state.smoother)
-        self._people = People(*(getattr(state.people, field.name).copy() for field in fields(People)))
+        self._people = People(**{name: each.copy() for name, each in state.people.arrays().items()})
         self._ids, self._born_ns, self._seen_ns = state.ids.copy(), state.born_ns.copy(), state.seen_ns.copy()
         self._seen = state.seen.copy()
 
@@ -170,8 +170,9 @@ class Tracker:
         unseen_s = (self._now_ns - self._seen_ns[rows]) / 1e9
         size_px = np.sqrt(people.areas_px2)
         self._smoother.update(rows, people.keypoints, people.confidence, size_px, unseen_s)
-        for field in fields(People):
-            getattr(self._people, field.name)[rows] = getattr(people, field.name)
+        mine = self._people.arrays()
+        for name, each in people.arrays().items() if len(rows) else ():
+            mine[name][rows] = each
         self._seen[rows], self._seen_ns[rows] = True, self._now_ns
 
     def _end_lost(self) -> None:
@@ -188,8 +189,7 @@ class Tracker:
     def _start(self, people: People) -> None:
         self._motions += [BoxKalman(box) for box in people.boxes]
         self._smoother.add(people.keypoints)
-        both = ((getattr(self._people, field.name), getattr(people, field.name)) for field in fields(People))
-        self._people = People(*map(np.concatenate, both))
+        self._people = joined(self._people, people)
         now_ns = np.full(len(people), self._now_ns)
         self._ids = np.concatenate([self._ids, np.zeros_like(now_ns)])
         self._born_ns = np.concatenate([self._born_ns, now_ns])
