@@ -28,9 +28,9 @@ class Noted(Infer):
         self.batches: list[int] = []
         engine: Any = self._engine
 
-        def noted(frames: Sequence[np.ndarray]) -> Any:
+        def noted(frames: Sequence[np.ndarray], seeds: Sequence[int]) -> Any:
             self.batches.append(len(frames))
-            return engine(frames)
+            return engine(frames, seeds)
 
         self._engine = noted  # type: ignore[assignment]
 
@@ -150,3 +150,22 @@ def test_frames_of_a_source_whose_batch_killed_the_network_are_seen_one_by_one()
     given = through(stage, opened, *(frame("a", n) for n in range(3)), begin("b", False), frame("b", 0))
     assert names(given) == ["Begin", "a0", "a1", "a2", "Begin"]
     assert stage.batches == [1, 1, 1]
+
+
+def spreads(*messages: Message, batch_max: int = 1) -> dict[str, bytes]:
+    """How sure each frame's keypoints are, by source and number of the frame."""
+    engine = ENGINE.model_copy(update={"uncertainty": "mc", "mc_passes": 3})
+    stage = Infer(engine, InferSettings(batch_max=batch_max), 8)
+    given = [each for each in (*through(stage, *messages), *stage.flush()) if isinstance(each, Poses)]
+    assert all(each.people is not None and each.people.spread_px is not None for each in given)
+    return {f"{each.frame.source}{each.frame.index}": each.people.spread_px.tobytes() for each in given}
+
+
+def test_how_sure_a_frame_is_depends_on_the_frame_alone_not_on_who_looks_at_it() -> None:
+    frames = [frame("a", index) for index in range(3)]
+    whole = spreads(*frames)
+    assert whole == spreads(frames[1], frames[2]) | spreads(frames[0]), "as two workers share them"
+    assert len(set(whole.values())) == 3
+    same_picture = structs.replace(frames[0], index=1)
+    assert spreads(same_picture)["a1"] != whole["a0"], "chance plays anew in each frame"
+    assert spreads(structs.replace(frames[0], source="b"))["b0"] != whole["a0"]

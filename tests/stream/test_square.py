@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from matplotlib.cbook import get_sample_data
@@ -49,6 +51,13 @@ def test_what_is_found_is_where_it_was(at: int, aspect: tuple[int, int]) -> None
     found = unsquared(people((x, y)), aspect)
     assert found.keypoints[0, 3] == pytest.approx((at + 0.5, at + 0.5), abs=0.1)
     assert found.boxes[0] == pytest.approx([at + 0.5] * 4, abs=0.1)
+
+
+def test_a_spread_shrinks_along_the_side_that_had_grown() -> None:
+    found = replace(people((10, 10)), spread_px=np.full((1, 17, 2), 6, np.float32))
+    spread_px = unsquared(found, (1, 3)).spread_px
+    assert spread_px is not None
+    assert spread_px[0, 0].tolist() == [6, 2]
 
 
 def test_a_picture_of_one_pixel_can_be_squared() -> None:
