@@ -51,7 +51,7 @@ DOORS = {
     "supervision": {"stream/export/to_supervision.py"},
     "pandas": set[str](),
     "torchvision": set[str](),
-    "ray": set[str](),
+    "ray": {"stream/cluster.py"},
     "yaml": {"configs/load.py"},
     "typer": {"run_pipeline.py"},
     "rich": {"stream/progress.py"},
