@@ -59,14 +59,15 @@ def launch_on_cluster(
     watch(progress)
     reporter = Reporter(settings, specs, progress, recovery, lambda: stops() > 0, ledger_of(specs))
     failure: PosestreamError | None = None
-    if remaining := [placed(spec) for spec in recovery.remaining()]:
+    if remaining := recovery.remaining():
         shared = shared_of(remaining)
         with _connected(settings) as ray:
             fleet = RayFleet(ray, settings, factory, to_bytes(shared))
             here = site(settings.engine, shared)
             try:
                 driver = Driver(fleet, settings, here, progress, reporter.take)
-                driver.run(shared_out(remaining, settings.cluster.runners or max(1, fleet.room())), stops, watch)
+                runners = settings.cluster.runners or max(1, fleet.room())
+                driver.run(shared_out(remaining, runners, settings), stops, watch)
             except PosestreamError as error:
                 failure = error
             finally:

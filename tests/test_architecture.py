@@ -23,6 +23,7 @@ DOORS = {
         "stream/sources/network.py",
         "stream/sources/openers.py",
         "stream/sources/pipe.py",
+        "stream/sources/ranges.py",
         "stream/sources/picture.py",
         "stream/sources/source.py",
         "stream/sources/timestamps.py",

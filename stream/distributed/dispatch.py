@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from configs.errors import PosestreamError
-from stream.distributed.tasks import Task
+from stream.distributed.tasks import Files, Finish, Outcome, Part, Plan, Task
+from stream.messages import SourceSpec
 
 _IN_VAIN_MAX = 5
 
@@ -25,6 +26,10 @@ class Dispatch:
         """Label of a task -> how often its runner was lost since something of it was done."""
         self._frames: dict[str, int] = {}
         """Label of a task -> how many of its frames were done when it was last heard of."""
+        self._parts: dict[str, set[int]] = {}
+        """Recording that is done in parts -> first frames of those that are not done."""
+        self._whole: dict[str, SourceSpec] = {}
+        """The same recordings -> all of it."""
 
     @property
     def is_over(self) -> bool:
@@ -49,12 +54,39 @@ class Dispatch:
         if frames > self._frames.get(label, 0):
             self._frames[label], self._in_vain[label] = frames, 0
 
-    def done(self, runner: int) -> Task:
-        """The task that a runner is done with."""
+    def done(self, runner: int, outcome: Outcome) -> str:
+        """Take note that a runner is done with its task, and of what follows from it; a line for people, or none."""
         task = self._under_way.pop(runner)
         self._in_vain.pop(task.label, None)
         self._frames.pop(task.label, None)
-        return task
+        if isinstance(task, Plan):
+            return self._cut(task.spec, outcome.parts)
+        if isinstance(task, Part) and task.spec.name in self._parts:
+            return self._join(task, outcome.unfit)
+        return ""
+
+    def _cut(self, spec: SourceSpec, parts: Sequence[Part]) -> str:
+        if not parts:
+            self._waiting.appendleft(Files((spec,)))
+            return f"{spec.name} is done whole: its frames cannot be told apart without decoding them"
+        self._whole[spec.name] = spec
+        self._parts[spec.name] = {part.frames.first for part in parts}
+        self._waiting.extendleft(reversed(parts))
+        return f"{spec.name}: its frames are shared out in {len(parts)} parts"
+
+    def _join(self, part: Part, unfit: str) -> str:
+        name = part.spec.name
+        if unfit:
+            del self._parts[name]
+            others = [task for task in self._waiting if not (isinstance(task, Part) and task.spec.name == name)]
+            self._waiting = deque([Files((self._whole.pop(name),)), *others])
+            return f"{name} is done whole: {unfit}"
+        self._parts[name].discard(part.frames.first)
+        if self._parts[name]:
+            return ""
+        del self._parts[name]
+        self._waiting.appendleft(Finish(self._whole.pop(name)))
+        return f"{name}: people are found in all its frames; they are tracked now, and the outputs written"
 
     def lost(self, runner: int, reason: str) -> str:
         """Take a task back that a runner could not do, to be given again, before all others; a line that says so.

@@ -24,7 +24,7 @@ _NO_ROOM_S = 10.0
 """So long nothing is said of a cluster that has no room."""
 
 
-_UNBORN_MAX = 10
+_UNBORN_MAX = 5
 
 
 class TaskError(PosestreamError):
@@ -160,16 +160,25 @@ class Driver:
         if failure is not None and failure.exit_code in MAY_PASS and self._stopped_s is None:
             self._progress.notes.append(self._dispatch.lost(runner, failure.text))
             return
-        self._dispatch.done(runner)
+        if note := self._dispatch.done(runner, outcome):
+            self._progress.notes.append(note)
         for source in outcome.sources:
             self._ended(source)
         if failure is not None:
             raise TaskError(failure)
 
+    def _hint(self) -> str:
+        if self._settings.cluster.authentication == "token":
+            return (
+                "each node needs RAY_AUTH_MODE=token and the token of this machine; --set cluster.authentication=none "
+                "does without"
+            )
+        return "see Ray's logs on its nodes"
+
     def _lose(self, runner: int, reason: str) -> None:
         self._unborn = self._unborn + 1 if runner in self._asked else 0
         if self._unborn >= _UNBORN_MAX:
-            raise PosestreamError(f"no runner can be started on the cluster: {reason}")
+            raise PosestreamError(f"no runner can be started on the cluster: {reason}; {self._hint()}")
         self._asked.discard(runner)
         self._looked_s.pop(runner, None)
         self._followed.idle(f"runner {runner}")

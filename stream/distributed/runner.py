@@ -10,8 +10,23 @@ from pathlib import Path
 
 from configs.errors import EXIT_FAILED, OutputError, PosestreamError
 from configs.schema import Settings
+from stream.distributed.found import FOUND_PIPELINE
+from stream.distributed.parts import PartFinder, plan
 from stream.distributed.site import site
-from stream.distributed.tasks import Failure, Files, Look, Outcome, Shared, Task, from_bytes, to_bytes
+from stream.distributed.tasks import (
+    Failure,
+    Files,
+    Finish,
+    Look,
+    Outcome,
+    Part,
+    Plan,
+    Shared,
+    Task,
+    from_bytes,
+    task_from,
+    to_bytes,
+)
 from stream.launch import launch
 from stream.messages import SourceSpec
 from stream.outputs import lock
@@ -38,6 +53,7 @@ class Runner:
         self._factory = factory
         self._stops = 0
         self._progress = Progress()
+        self._finder: PartFinder | None = None
 
     def site(self, shared: bytes) -> bytes:
         """A `Site`, given a `Shared`."""
@@ -47,7 +63,7 @@ class Runner:
         """An `Outcome`, given a `Task`; nothing is raised but for a fault of the program."""
         self._progress = Progress()
         try:
-            return to_bytes(self._done(from_bytes(task, Task)))
+            return to_bytes(self._done(task_from(task)))
         except PosestreamError as error:
             return to_bytes(Outcome(failure=Failure(error.exit_code, str(error))))
         except Exception as error:
@@ -62,15 +78,25 @@ class Runner:
         self._stops += 1
 
     def _done(self, task: Task) -> Outcome:
-        return self._files(task)
+        match task:
+            case Files():
+                return self._files(task.specs, self._factory)
+            case Finish():
+                return self._files([task.spec], FOUND_PIPELINE)
+            case Plan():
+                return Outcome(parts=plan(task, self._settings))
+            case Part():
+                finder = self._finder or PartFinder(self._settings, self._factory)
+                self._finder = None  # after an error its network may still hold frames
+                outcome = finder.find(task, lambda: self._stops > 0)
+                self._finder = finder
+                return outcome
 
-    def _files(self, task: Files) -> Outcome:
-        with _writing(task.specs):
-            summary, failure = launch(
-                self._settings, task.specs, lambda: self._stops, self._watch, self._factory, alone=False
-            )
+    def _files(self, specs: Sequence[SourceSpec], factory: str) -> Outcome:
+        with _writing(specs):
+            summary, failure = launch(self._settings, specs, lambda: self._stops, self._watch, factory, alone=False)
         told = None if failure is None else Failure(failure.exit_code, str(failure))
-        return Outcome(tuple(summary.sources), told, _look(self._progress))
+        return Outcome(tuple(summary.sources), failure=told, look=_look(self._progress))
 
     def _watch(self, progress: Progress) -> None:
         self._progress = progress

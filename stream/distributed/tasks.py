@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from stream.messages import Begin, SourceSpec
 from stream.runtime.reports import Beat, Ended
+from stream.sources.ranges import FrameRange
 from stream.summary import SourceSummary
 
 T = TypeVar("T")
@@ -26,7 +27,43 @@ class Files(Struct, frozen=True, tag=True):
         return f"{self.specs[0].name}{more}"
 
 
-Task = Files
+class Plan(Struct, frozen=True, tag=True):
+    """A recording of which is to be found out how it can be cut into parts."""
+
+    spec: SourceSpec
+    parts: int
+    """At most."""
+
+    @property
+    def label(self) -> str:
+        """What it is, for people; unique in a run."""
+        return f"{self.spec.name}, its frames"
+
+
+class Part(Struct, frozen=True, tag=True):
+    """Frames of a recording, in a row, in which people are to be found."""
+
+    spec: SourceSpec
+    frames: FrameRange
+
+    @property
+    def label(self) -> str:
+        """What it is, for people; unique in a run."""
+        return f"{self.spec.name} from frame {self.frames.first}"
+
+
+class Finish(Struct, frozen=True, tag=True):
+    """A recording in all of which people were found: they are to be tracked, and the outputs written."""
+
+    spec: SourceSpec
+
+    @property
+    def label(self) -> str:
+        """What it is, for people; unique in a run."""
+        return f"{self.spec.name}, its outputs"
+
+
+Task = Files | Plan | Part | Finish
 
 
 class Failure(Struct, frozen=True):
@@ -56,6 +93,10 @@ class Outcome(Struct, frozen=True):
 
     sources: tuple[SourceSummary, ...] = ()
     """Of the recordings that were done with, or stopped."""
+    parts: tuple[Part, ...] = ()
+    """Of a `Plan`: into which the recording is cut; none: it is to be done whole."""
+    unfit: str = ""
+    """Of a `Part`: why it does not fit what was planned; empty: it does, or it was stopped."""
     failure: Failure | None = None
     look: Look | None = None
     """The last one."""
@@ -96,3 +137,9 @@ def to_bytes(value: Any) -> bytes:
 def from_bytes(data: bytes, kind: type[T]) -> T:
     """The value that `to_bytes` was given."""
     return msgspec.msgpack.decode(data, type=kind)
+
+
+def task_from(data: bytes) -> Task:
+    """The task that `to_bytes` was given."""
+    task: Task = msgspec.msgpack.decode(data, type=Task)
+    return task
