@@ -61,7 +61,7 @@ def launch_on_cluster(
     failure: PosestreamError | None = None
     if remaining := recovery.remaining():
         shared = shared_of(remaining)
-        with _connected(settings) as ray:
+        with connected(settings) as ray:
             fleet = RayFleet(ray, settings, factory, to_bytes(shared))
             here = site(settings.engine, shared)
             try:
@@ -77,7 +77,7 @@ def launch_on_cluster(
 
 
 @contextmanager
-def _connected(settings: Settings) -> Iterator[Any]:
+def connected(settings: Settings) -> Iterator[Any]:
     """Be a driver of the cluster; Ray's module.
 
     Raises:

@@ -38,8 +38,9 @@ class Dispatch:
 
     @property
     def waiting(self) -> int:
-        """Tasks that no runner has."""
-        return len(self._waiting)
+        """Tasks that no runner has, those that a plan is expected to give among them."""
+        planned = (*self._waiting, *self._under_way.values())
+        return len(self._waiting) + sum(task.parts for task in planned if isinstance(task, Plan))
 
     def give(self, runner: int) -> Task | None:
         """The next task, for a runner that has none; None: all are under way or done."""

@@ -54,7 +54,9 @@ def test_a_task_that_gets_nowhere_is_given_up_and_one_that_gets_on_is_not() -> N
 
 def test_a_recording_in_parts_is_finished_whole_once_all_are_done_in_any_order() -> None:
     dispatch = Dispatch([Plan(SPEC, 3), TWO])
+    assert dispatch.waiting == 5  # the runners for its parts can be asked for at once
     dispatch.give(1)
+    assert dispatch.waiting == 4
     assert dispatch.done(1, Outcome(parts=parts(3))) == "a: its frames are shared out in 3 parts"
     assert [dispatch.give(runner) for runner in (1, 2, 3)] == list(parts(3))
     assert [dispatch.done(3, DONE), dispatch.done(1, DONE)] == ["", ""]
