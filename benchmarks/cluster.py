@@ -146,9 +146,10 @@ def many_tasks() -> None:
             driver.run(tasks, lambda: 0, watch)
             took_s = time.monotonic() - began_s
             fleet.close()
+    first, half, last = (memory[at] >> 20 for at in (0, len(memory) // 2, -1))
     print(
         f"{TASKS} tasks of nothing on 4 nodes: {took_s:.1f} s, {1000 * took_s / TASKS:.2f} ms each; the driver's "
-        f"memory {memory[0] >> 20} MiB at first, {memory[len(memory) // 2] >> 20} halfway, {memory[-1] >> 20} at the end"
+        f"memory {first} MiB at first, {half} halfway, {last} at the end"
     )
 
 

@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +88,7 @@ def connected(settings: Settings) -> Iterator[Any]:
         _look_for(address)
     if settings.cluster.authentication == "token":
         os.environ["RAY_AUTH_MODE"] = "token"  # Ray reads it when it is loaded
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     import ray
 
     if tuple(int(part) for part in ray.__version__.split(".")[:2]) < _RAY_LEAST:
@@ -100,10 +101,11 @@ def connected(settings: Settings) -> Iterator[Any]:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)  # Ray takes SIGTERM for itself
-    try:
-        yield ray
-    finally:
-        ray.shutdown()
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):  # Ray prints there, which is the summary's alone
+        try:
+            yield ray
+        finally:
+            ray.shutdown()
 
 
 def _look_for(address: str) -> None:
