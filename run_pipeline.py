@@ -6,6 +6,7 @@ import inspect
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +18,7 @@ from configs.options import OPTIONS, TYPED, changes
 if TYPE_CHECKING:
     from configs.schema import Settings
     from stream.messages import SourceSpec
+    from stream.runtime.progress import Progress
     from stream.summary import Summary
 
 EPILOG = """Exit codes: 0 done; 2 settings or usage; 3 no usable source; 4 done, but a source was damaged or unusable;
@@ -99,7 +101,6 @@ def _run(given: dict[str, Any]) -> int:
     from stream.checks import check
     from stream.expected import Expected
     from stream.interrupts import Interrupts
-    from stream.launch import launch
     from stream.outputs import output_folders
     from stream.progress import ProgressLine
 
@@ -112,7 +113,7 @@ def _run(given: dict[str, Any]) -> int:
 
             specs = [with_scene(specs[0])]
         with ProgressLine(settings.runtime.quiet, Expected(specs)) as line:
-            summary, failure = launch(settings, specs, interrupts.count, line.show)
+            summary, failure = _launch(settings, specs, interrupts.count, line.show)
         _tell(summary, settings.runtime.quiet, given["json"])
         if not settings.source.uris and summary.frames:
             from stream.demo import outcome
@@ -122,6 +123,18 @@ def _run(given: dict[str, Any]) -> int:
     if failure:
         raise failure
     return interrupts.exit_code() or summary.exit_code
+
+
+def _launch(
+    settings: Settings, specs: list[SourceSpec], stops: Callable[[], int], watch: Callable[[Progress], None]
+) -> tuple[Summary, PosestreamError | None]:
+    if settings.cluster.address is not None:
+        from stream.cluster import launch_on_cluster
+
+        return launch_on_cluster(settings, specs, stops, watch)
+    from stream.launch import launch
+
+    return launch(settings, specs, stops, watch)
 
 
 def _sources(settings: Settings) -> list[SourceSpec]:

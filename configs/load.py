@@ -85,10 +85,14 @@ def load_as(
 def resolve(settings: Settings) -> Settings:
     """The settings of a pipeline: what one section implies for another is written out.
 
-    A tracker looks at nobody below its low score, so the network need not either, whatever its mode.
+    A tracker looks at nobody below its low score, so the network need not either, whatever its mode. On a cluster's
+    other machines a file of weights has the path that leads to it from anywhere.
     """
-    score_min = max(settings.engine.score_min or 0.0, settings.track.score_low)
-    return settings.model_copy(update={"engine": settings.engine.model_copy(update={"score_min": score_min})})
+    weights = settings.engine.weights
+    changed: dict[str, object] = {"score_min": max(settings.engine.score_min or 0.0, settings.track.score_low)}
+    if settings.cluster.address is not None and os.path.isfile(path := os.path.expanduser(weights)):
+        changed["weights"] = os.path.abspath(path)
+    return settings.model_copy(update={"engine": settings.engine.model_copy(update=changed)})
 
 
 def presets(form: type[BaseModel] = Settings) -> list[str]:

@@ -154,6 +154,7 @@ OPTIONS = (
         "Annotated video to rtsp://, rtmp://, srt:// or udp://HOST…, or DIR/index.m3u8 for HLS; {source}: its name.",
         metavar="ADDRESS",
     ),
+    Option("--ray", "Run", "cluster.address", metavar="auto|HOST:PORT"),
     Option("--config", "Run", text="YAML, or a preset's name.", metavar="FILE", own_type=str),
     Option("--set", "Run", text="Any setting, as track.lost_after_s=2.", metavar="KEY=VALUE", own_type=list[str]),
     Option("--quiet -q", "Run", "runtime.quiet"),

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from configs.cluster import ClusterSettings
 from configs.fields import Seconds, Section, Share, names, one_or_more
 from configs.outlets import DumpSettings, RestreamSettings, WebSettings, WindowSettings
 from configs.runtime import DRAWN, OPTIONAL, RuntimeSettings, StageName
@@ -224,6 +225,7 @@ class Settings(Section):
     restream: RestreamSettings = RestreamSettings()
     web: WebSettings = WebSettings()
     runtime: RuntimeSettings = RuntimeSettings()
+    cluster: ClusterSettings = ClusterSettings()
 
     @model_validator(mode="after")
     def _devices_have_their_own_groups(self) -> Settings:

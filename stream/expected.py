@@ -15,7 +15,7 @@ class Expected:
 
     def __init__(self, specs: Sequence[SourceSpec]) -> None:
         """Look up the sizes of the sources' files."""
-        self._bytes = {spec.name: _bytes_of(spec) for spec in specs}
+        self._bytes = {spec.name: bytes_of(spec) for spec in specs}
         self._live = any(spec.live for spec in specs)
 
     def frames(self, progress: Progress) -> int | None:
@@ -33,7 +33,7 @@ class Expected:
         return round(sum(known.values()) * (1 + rest))
 
 
-def _bytes_of(spec: SourceSpec) -> int:
+def bytes_of(spec: SourceSpec) -> int:
     """Size of a file, or of the files in a folder; 0 where there is none."""
     with suppress(OSError):
         if spec.kind == "images":

@@ -14,7 +14,7 @@ from configs.schema import Settings
 from stream.messages import SourceSpec
 
 _EDGE_BYTES = 1 << 16
-_OTHER_SECTIONS = {"source", "output", "live", "dump", "publish", "window", "restream", "web"}
+_OTHER_SECTIONS = {"source", "output", "live", "dump", "publish", "window", "restream", "web", "cluster"}
 _OTHER_KEYS = {
     "decode.start_s",
     "decode.end_s",
@@ -53,10 +53,10 @@ def job_of(spec: SourceSpec, settings: Settings) -> Job:
     weights = Path(os.path.expanduser(settings.engine.weights))
     return Job(
         source=spec.name,
-        content=_content(spec.path),
+        content=content_of(spec.path),
         start_s=settings.decode.start_s if spec.start_s is None else spec.start_s,
         end_s=settings.decode.end_s if spec.end_s is None else spec.end_s,
-        weights=_content(str(weights)) if weights.is_file() else "",
+        weights=content_of(str(weights)) if weights.is_file() else "",
         version=importlib.metadata.version("posestream"),
         settings=_settings(settings),
     )
@@ -90,7 +90,7 @@ def _said(value: object) -> str:
     return "not set" if value is None else str(value)
 
 
-def _content(path: str) -> str:
+def content_of(path: str) -> str:
     """Digest of a file or a folder; empty where there is none: that is told when it is read."""
     digest = hashlib.blake2b(digest_size=16)
     try:

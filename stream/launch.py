@@ -9,6 +9,7 @@ from typing import NamedTuple
 from configs.errors import OutputError, PosestreamError
 from configs.schema import Settings
 from stream.admission import Admission
+from stream.ledger import ledger_of
 from stream.messages import SourceSpec
 from stream.pipeline import PIPELINE
 from stream.recovery import Recovery
@@ -26,6 +27,7 @@ def launch(
     stops: Callable[[], int],
     watch: Callable[[Progress], None],
     factory: str = PIPELINE,
+    alone: bool = True,
 ) -> tuple[Summary, PosestreamError | None]:
     """Run the pipeline; each source's folder gets its outputs and, as soon as the source has ended, a run.json.
 
@@ -39,6 +41,7 @@ def launch(
         stops: how often the user has asked to stop.
         watch: shown where the run stands, ten times a second.
         factory: where the stages come from, as module:class.
+        alone: False: it is a part of a larger run, which keeps the ledger and judges what cannot be read.
 
     Raises:
         SourceError: no source can be read; found out before a model is loaded, or downloaded.
@@ -51,14 +54,14 @@ def launch(
     recovery = Recovery(settings, specs, progress)
     remaining = recovery.remaining()
     progress.notes += check_space(settings, remaining)
-    if factory == PIPELINE and not recovery.finished:
+    if alone and factory == PIPELINE and not recovery.finished:
         from stream.sources.probe import check  # loads FFmpeg
 
         if not any(spec.kind in ("pipe", "messages") for spec in specs):  # what was read of a pipe is gone
             check(remaining, settings.decode, settings.live)
     recovery.announce()
     watch(progress)
-    reporter = Reporter(settings, specs, progress, recovery, lambda: stops() > 0)
+    reporter = Reporter(settings, specs, progress, recovery, lambda: stops() > 0, ledger_of(specs) if alone else None)
     failure = None
     while remaining:
         supervisor = Supervisor(settings, remaining, factory, progress, recovery)

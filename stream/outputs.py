@@ -156,7 +156,7 @@ def _make(folder: Path, made: list[Path]) -> bool:
 def _locked(folder: Path) -> Iterator[None]:
     path = folder / LOCK
     try:
-        descriptor = _lock(path)
+        descriptor = lock(path)
     except BlockingIOError:
         owner = path.read_text(errors="replace").strip() if path.exists() else ""
         raise _InUseError(
@@ -173,8 +173,13 @@ def _locked(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _lock(path: Path) -> int:
-    """Lock the file at that path, naming the owner in it; its descriptor."""
+def lock(path: Path) -> int:
+    """Lock the file at that path, naming the owner in it; its descriptor, which is to be closed once it is unlinked.
+
+    Raises:
+        BlockingIOError: another process has it.
+        OSError: it cannot be made.
+    """
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:

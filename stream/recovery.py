@@ -63,15 +63,19 @@ class Recovery:
 
     def announce(self) -> None:
         """Let the progress know what is done already, and say where the run goes on."""
+        self.announce_finished()
+        for name, commit in self._commits.items():
+            self._progress.go_on(name, commit.cut, commit.frames, commit.people, commit.seconds)
+            of = f" of {commit.of}" if commit.of else ""
+            self._progress.notes.append(f"continues {name} at frame {commit.cut.index}{of}")
+
+    def announce_finished(self) -> None:
+        """Say what is finished."""
         done = [spec for spec in self._specs if spec.name in self.finished]
         notes = [f"{spec.name} is finished in {spec.folder}: nothing is to be done" for spec in done]
         if len(notes) > _SAID_MAX:
             notes = [f"{len(done)} of {len(self._specs)} sources are finished: nothing is to be done with them"]
         self._progress.notes += notes
-        for name, commit in self._commits.items():
-            self._progress.go_on(name, commit.cut, commit.frames, commit.people, commit.seconds)
-            of = f" of {commit.of}" if commit.of else ""
-            self._progress.notes.append(f"continues {name} at frame {commit.cut.index}{of}")
 
     def keep(self, reached: Reached) -> None:
         """Commit a cut.

@@ -15,7 +15,7 @@ from configs.schema import Settings
 from stream.export.after_run import AfterRun
 from stream.export.clip import RECORDS
 from stream.export.formats import FORMATS
-from stream.ledger import enter, ledger_of
+from stream.ledger import enter
 from stream.messages import SourceSpec
 from stream.recovery import Recovery
 from stream.runtime.progress import Delivered, Progress
@@ -37,7 +37,18 @@ class Reporter:
         progress: Progress,
         recovery: Recovery,
         stopped: Callable[[], bool],
+        ledger: Path | None = None,
     ) -> None:
+        """Take note of the sources, before anything of them is written.
+
+        Args:
+            settings: of the run.
+            specs: its sources, with folders.
+            progress: where it stands.
+            recovery: what is done of its recordings.
+            stopped: whether it is to end.
+            ledger: the file that each source is entered into; None: there is none.
+        """
         self._settings, self._progress, self._recovery = settings, progress, recovery
         self._written = {
             name: structs.replace(msgspec.json.decode(summary, type=SourceSummary), before=True)
@@ -48,7 +59,7 @@ class Reporter:
         self._before: dict[str, dict[str, tuple[int, int]]] = {}
         self._rows_before: dict[str, tuple[int, int] | None] = {}
         self.add(specs)
-        self._ledger = ledger_of(specs)
+        self._ledger = ledger
         self.problem: PosestreamError | None = None
         """Why a run.json or a format could not be written, of the first such."""
 
@@ -122,10 +133,21 @@ class Reporter:
             if source.outputs:
                 self._write_file(spec, source)
             self._recovery.close(spec.name)
-            if self._ledger:
-                enter(self._ledger, source)
+            self._enter(source)
         except OutputError as error:
             self.problem = self.problem or error
+
+    def take(self, source: SourceSummary) -> None:
+        """Take note of a source that was done with elsewhere, its run.json written."""
+        self._written[source.source] = source
+        try:
+            self._enter(source)
+        except OutputError as error:
+            self.problem = self.problem or error
+
+    def _enter(self, source: SourceSummary) -> None:
+        if self._ledger:
+            enter(self._ledger, source)
 
     def _write_file(self, spec: SourceSpec, source: SourceSummary) -> None:
         path = Path(spec.folder) / "run.json"

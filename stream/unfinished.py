@@ -18,9 +18,11 @@ from stream.sinks.output import SEGMENTS, finish, part_of, writing
 
 LOCK = ".posestream.lock"
 """Held by the run that owns the folder. The kernel frees it however the run ends, so the file alone means nothing."""
+WRITER = ".posestream.writer"
+"""On a cluster: held by the runner that writes there, for the run that owns the folder."""
 _MAGIC = b"posestream commit 1\n"
 _CRC_BYTES = 4
-_REMAINS = {LOCK, SEGMENTS, "keypoints.jsonl.part", "overlay.mp4.part", "run.json.part"}
+_REMAINS = {LOCK, WRITER, SEGMENTS, "keypoints.jsonl.part", "overlay.mp4.part", "run.json.part"}
 
 
 class Commit(Struct, frozen=True):

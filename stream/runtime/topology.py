@@ -121,10 +121,11 @@ def pool(settings: Settings, live: bool) -> tuple[list[str], int]:
     """The device of each infer worker, and the CPU threads that each has.
 
     On a CPU several networks of one thread each see more pictures a second than one network of several threads; each
-    picture takes longer, so that live sources get one network with all cores.
+    picture takes longer, so that live sources get one network with all cores. On a cluster a runner has some of them.
     """
     devices, threads = settings.engine.device.split(","), settings.engine.threads
-    cores = _cores()
+    on_cluster = settings.cluster.address is not None
+    cores = min(_cores(), max(1, int(settings.cluster.cpus))) if on_cluster else _cores()
     workers = settings.infer.workers
     if workers is None:
         on_cpu = devices == ["cpu"] or (devices == ["auto"] and not _HAS_NVIDIA)
@@ -132,7 +133,7 @@ def pool(settings: Settings, live: bool) -> tuple[list[str], int]:
         alone = live or bool(threads) or not on_cpu or settings.runtime.transport == "inproc"
         workers = 1 if alone else max(1, min(cores, of_memory, _WORKERS_MAX))
     workers *= len(devices)
-    if workers > 1 and not threads:
+    if (workers > 1 or on_cluster) and not threads:
         threads = max(1, cores // workers)
     return devices * (workers // len(devices)), threads
 
