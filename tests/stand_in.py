@@ -18,7 +18,7 @@ from msgspec import structs
 from configs.errors import PosestreamError
 from configs.load import load
 from configs.schema import Settings
-from engines.ops.people import People
+from engines.ops.people import People, joined
 from stream.launch import launch
 from stream.messages import Frame, Message, Poses, SourceSpec
 from stream.pipeline import Pipeline
@@ -78,8 +78,7 @@ def at(x_px: int) -> People:
 
 def _two_then_one(frame: Frame) -> People:
     first, second = at(10), at(80)
-    pairs = zip(vars(first).values(), vars(second).values(), strict=True)
-    return People(*(np.concatenate(pair) for pair in pairs)) if frame.index < 25 else second
+    return joined(first, second) if frame.index < 25 else second
 
 
 class Run(threading.Thread):

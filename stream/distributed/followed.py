@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import structs
 
 from stream.distributed.tasks import Look
-from stream.messages import StageFigures
+from stream.figures import StageFigures
 from stream.runtime.metrics import joined
 from stream.runtime.progress import Progress
 from stream.runtime.reports import Began

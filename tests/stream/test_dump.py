@@ -71,7 +71,7 @@ def lasting(message: Message) -> tuple[object, ...]:
     """What of a message does not tell of the machine, as a text."""
     match message:
         case Poses(one, found):
-            arrays = [getattr(found, name).tolist() for name in People.__dataclass_fields__] if found else None
+            arrays = [each.tolist() for each in found.arrays().values()] if found else None
             return "poses", lasting_frame(one), str(arrays)
         case Drop(one, cause, stage):
             return "drop", lasting_frame(one), cause, stage

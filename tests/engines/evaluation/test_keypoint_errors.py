@@ -10,7 +10,7 @@ from found_people import labelled, picture
 
 from engines.evaluation.keypoints import Matched, matched, pck, pckh, rows
 from engines.ops import skeleton
-from engines.ops.people import People
+from engines.ops.people import People, joined
 from engines.train.target import Target
 
 K = 17
@@ -66,7 +66,7 @@ def test_a_keypoint_s_own_oks_falls_to_exp_half_at_twice_its_sigma() -> None:
 
 
 def test_a_person_is_found_once_by_the_better_box() -> None:
-    both = People(*(np.concatenate((field, field)) for field in vars(seen(person())).values()))
+    both = joined(seen(person()), seen(person()))
     both = replace(both, scores=np.array([0.5, 0.9], np.float32))
     both.keypoints[1] += 3
     of = matched([(both, person())])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engines.ops.agreement import agreement
-from engines.ops.people import People, nobody
+from engines.ops.people import People, joined, nobody
 from engines.ops.skeleton import COCO
 
 
@@ -34,7 +34,7 @@ def test_whoever_is_not_found_is_told() -> None:
 
 def test_one_found_stands_for_one_reference_only() -> None:
     one = crowd(1)
-    twice = People(*(np.concatenate((x, x)) for x in vars(one).values()))
+    twice = joined(one, one)
     assert np.isnan(agreement(twice, one)).tolist() == [False, True]
 
 
