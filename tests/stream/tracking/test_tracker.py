@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -214,3 +215,19 @@ def test_somebody_who_was_missed_in_the_last_frame_is_not_carried_on() -> None:
     tracker = new()
     fed(tracker, [*walking(10), crowd([(140, 100)])])
     assert tracker.carry_on(11 * S // 25).ids.tolist() == [1]
+
+
+def test_a_spread_stays_with_its_person() -> None:
+    def unsure(centres: Sequence[tuple[float, float]], spread_px: Sequence[float]) -> People:
+        each = np.repeat(np.float32(spread_px), 17 * 2).reshape(-1, 17, 2)
+        return replace(crowd(centres), spread_px=each)
+
+    one, two = (100, 100), (300, 100)
+    frames = [unsure([one, two], [1, 2])] * 4 + [unsure([two, one], [5, 4])]
+    *_, before, last = fed(new(), frames)
+    assert before.people.spread_px is not None
+    assert last.people.spread_px is not None
+    of_id = dict(zip(before.ids.tolist(), before.people.spread_px[:, 3, 1].tolist(), strict=True))
+    now = dict(zip(last.ids.tolist(), last.people.spread_px[:, 3, 1].tolist(), strict=True))
+    first, second = (number for number, spread in sorted(of_id.items(), key=lambda each: each[1]))
+    assert now == {first: 4, second: 5}
