@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from threading import Condition
 from typing import Generic, TypeVar
 
@@ -23,9 +24,15 @@ class Mailbox(Generic[T]):
         self._dropped: dict[str, int] = {}
         self._closed = False
 
-    def put(self, item: T) -> None:
-        """Leave an item; one that nobody has taken is dropped as "busy", and after `close` this one as "closed"."""
+    def put(self, item: T, before: Mapping[str, int] | None = None) -> None:
+        """Leave an item; one that nobody has taken is dropped as "busy", and after `close` this one as "closed".
+
+        Args:
+            item: the newest one.
+            before: how many are missing just before it that never came here, by cause; told with the next one taken.
+        """
         with self.changed:
+            self._miss(before)
             if self._closed:
                 self._drop("closed")
                 return
@@ -34,9 +41,10 @@ class Mailbox(Generic[T]):
             self._item = item
             self.changed.notify_all()
 
-    def drop(self, cause: str) -> None:
-        """Count an item that was not put, as "late"."""
+    def drop(self, cause: str, before: Mapping[str, int] | None = None) -> None:
+        """Count an item that was not put, as "late", and those that are missing just before it."""
         with self.changed:
+            self._miss(before)
             self._drop(cause)
 
     def empty(self, cause: str) -> None:
@@ -47,7 +55,7 @@ class Mailbox(Generic[T]):
                 self._drop(cause)
 
     def take(self, timeout_s: float | None = None) -> tuple[T, dict[str, int]] | None:
-        """The item, and how many were dropped since the one before it, by cause.
+        """The item, and how many were dropped or missing since the one before it, by cause.
 
         None after `timeout_s` seconds (None: however long it takes) and, always, once the mailbox is closed and empty.
         """
@@ -82,6 +90,10 @@ class Mailbox(Generic[T]):
         """Items dropped so far, by cause."""
         with self.changed:
             return dict(self._dropped)
+
+    def _miss(self, counts: Mapping[str, int] | None) -> None:
+        for cause, count in (counts or {}).items():
+            self._lost[cause] = self._lost.get(cause, 0) + count
 
     def _drop(self, cause: str) -> None:
         for counts in (self._dropped, self._lost):

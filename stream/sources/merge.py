@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from threading import Condition, Thread
 
 from msgspec import structs
@@ -172,7 +172,7 @@ class _Reader(Thread):
             yield status
         if taken is not None:
             frame, lost = taken
-            yield structs.replace(frame, dropped=_sum(frame.dropped, lost))
+            yield structs.replace(frame, dropped=dict(sorted(lost.items())))
             yield from self._cut(frame)
         elif done:
             self.ended = True
@@ -206,7 +206,8 @@ class _Reader(Thread):
                 self._begin = message
             case Frame():
                 with self._mailbox.changed:  # no frame slips in while a pause begins
-                    self._mailbox.drop("paused") if self._paused else self._mailbox.put(message)
+                    before = message.dropped
+                    self._mailbox.drop("paused", before) if self._paused else self._mailbox.put(message, before)
             case End():
                 self._end = message
 
@@ -267,7 +268,3 @@ class _Row(Thread):
             raise self._error
         if message is not None:
             yield message
-
-
-def _sum(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
-    return {cause: one.get(cause, 0) + other.get(cause, 0) for cause in sorted({*one, *other})}

@@ -31,6 +31,15 @@ def test_drops_are_counted_by_cause_and_told_with_the_next_item() -> None:
     assert box.dropped == {"late": 2, "closed": 1}
 
 
+def test_what_is_missing_before_an_item_is_told_also_if_that_item_is_dropped() -> None:
+    box: Mailbox[int] = Mailbox()
+    box.put(1, {"damaged": 2})
+    box.put(2)
+    box.drop("paused", {"damaged": 1})
+    assert box.take() == (2, {"damaged": 3, "busy": 1, "paused": 1})
+    assert box.dropped == {"busy": 1, "paused": 1}, "what never came is not among what was left here"
+
+
 def test_taking_from_an_empty_one_waits_no_longer_than_said() -> None:
     box: Mailbox[int] = Mailbox()
     before_s = time.monotonic()
